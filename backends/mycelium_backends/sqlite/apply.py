@@ -1,0 +1,136 @@
+"""Writing what rules want done. Call it within a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic_core import to_json
+
+from mycelium.backend import Committed
+from mycelium.errors import Conflict
+from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
+from mycelium.rules import Change, NewEvent
+
+T = TypeVar("T")
+
+LOG = "INSERT INTO events (seq, id, channel, type, source, time, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+class Applier:
+    """Applies changes through one connection, numbering their events from `last_seq` on."""
+
+    def __init__(self, connection: sqlite3.Connection, store_id: str, now: datetime, last_seq: int) -> None:
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+        self._store_id = store_id
+        self._now = now
+        self._stamp = now.isoformat()
+        self._last_seq = last_seq
+        self.wrote = False
+
+    def apply(self, change: Change[T]) -> Committed[T]:
+        """Write one change whole. If it raises, the transaction has to be rolled back."""
+        if change.puts or change.removes or change.events or change.history:
+            self.wrote = True
+        for record in change.puts:
+            self._put(record)
+        for record in change.puts:
+            if isinstance(record, Task) and record.depends_on:
+                self._link(record)
+        for record in change.removes:
+            self._execute("DELETE FROM agents WHERE name = ?", (record.key,))
+        if change.history:
+            self._take_over(change.history)
+        return Committed(change.result, self._append(change.events) if change.events else 0)
+
+    def _put(self, record: Record) -> None:
+        match record:
+            case Task() if record.version == 1:
+                self._insert_task(record)
+            case Task():
+                self._update_task(record)
+            case Agent():
+                row = (record.name, record.status, _seconds(record.due_at), _body(record))
+                self._execute("INSERT OR REPLACE INTO agents (name, status, due_at, body) VALUES (?, ?, ?, ?)", row)
+            case Workflow():
+                self._put_workflow(record)
+            case _:
+                raise TypeError(type(record))
+
+    def _insert_task(self, task: Task) -> None:
+        self._execute(
+            "INSERT INTO tasks (id, type, title, assigned_to, workflow_id, rank, idempotency_key,"
+            " status, holder, claimable, due_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                task.id,
+                task.type,
+                task.title,
+                task.assigned_to or "",
+                task.workflow_id,
+                PRIORITY_RANK[task.priority],
+                task.idempotency_key,
+                *self._found_by(task),
+            ),
+        )
+
+    def _update_task(self, task: Task) -> None:
+        changed = self._execute(
+            "UPDATE tasks SET status = ?, holder = ?, claimable = ?, due_at = ?, body = ? WHERE id = ?",
+            (*self._found_by(task), task.id),
+        )
+        if changed.rowcount == 0:
+            return self._insert_task(task)
+        if task.depends_on and not task.blocked:
+            self._execute("DELETE FROM waits WHERE dependent = ?", (task.id,))
+        if not task.open:
+            self._execute("DELETE FROM waits WHERE dependency = ?", (task.id,))
+        return None
+
+    def _found_by(self, task: Task) -> tuple[str, str | None, int | None, float | None, str]:
+        """The columns that change in a task's life: status, holder, claimable, due_at, body."""
+        since = task.claimable_from
+        claimable = None if since is None else 1 if since <= self._now else 2
+        return task.status, task.agent, claimable, _seconds(task.due_at), _body(task)
+
+    def _link(self, task: Task) -> None:
+        """Note which unfinished tasks a new, blocked task waits on."""
+        if task.blocked:
+            self._executemany(
+                "INSERT OR IGNORE INTO waits (dependency, dependent, run_when)"
+                " SELECT id, ?, ? FROM tasks WHERE id = ? AND status IN ('pending', 'running')",
+                [(task.id, task.run_when, key) for key in task.depends_on],
+            )
+
+    def _put_workflow(self, workflow: Workflow) -> None:
+        row = (workflow.status, _body(workflow), workflow.id)
+        changed = self._execute("UPDATE workflows SET status = ?, body = ? WHERE id = ?", row)
+        if changed.rowcount == 0:
+            self._execute("INSERT INTO workflows (status, body, id) VALUES (?, ?, ?)", row)
+
+    def _append(self, events: Sequence[NewEvent]) -> int:
+        for event in events:
+            self._last_seq = seq = self._last_seq + 1
+            row = (seq, f"{self._store_id}-{seq}", event.channel, event.type, event.source, self._stamp)
+            self._execute(LOG, (*row, to_json(event.data).decode()))
+        return self._last_seq
+
+    def _take_over(self, history: Sequence[Event]) -> None:
+        if self._last_seq:
+            raise Conflict(
+                "This store already has a history.", hint="Import into a new store.", last_seq=self._last_seq
+            )
+        for event in history:
+            row = (event.seq, event.id, event.channel, event.type, event.source, event.time.isoformat())
+            self._execute(LOG, (*row, to_json(event.data).decode()))
+            self._last_seq = event.seq
+
+
+def _body(record: Record) -> str:
+    return record.model_dump_json(exclude_defaults=True)
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None

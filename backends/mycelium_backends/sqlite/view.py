@@ -1,0 +1,82 @@
+"""Reading records by their keys and links."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence, Set
+from datetime import datetime
+from functools import cache
+from itertools import chain
+from typing import TypeVar
+
+from mycelium.models import Agent, Record, Task, TaskStatus, Workflow
+from mycelium.rules import Waiter
+
+R = TypeVar("R", bound=Record)
+
+BY_KEY: dict[type[Record], str] = {
+    Task: "SELECT body FROM tasks WHERE id = ?",
+    Agent: "SELECT body FROM agents WHERE name = ?",
+    Workflow: "SELECT body FROM workflows WHERE id = ?",
+}
+WAKE = "UPDATE tasks SET claimable = 1 WHERE claimable = 2 AND due_at <= ?"
+
+
+class SqliteView:
+    """See `mycelium.rules.View`: what one connection sees, inside a transaction if a rule reads it."""
+
+    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+        self._execute = connection.execute
+        self._woken = False
+        self.now = now
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        row = self._execute(BY_KEY[kind], (key,)).fetchone()
+        return kind.model_validate_json(row[0]) if row else None
+
+    def task_by_idempotency_key(self, key: str) -> Task | None:
+        row = self._execute("SELECT body FROM tasks WHERE idempotency_key = ?", (key,)).fetchone()
+        return Task.model_validate_json(row[0]) if row else None
+
+    def waiters(self, task_id: str) -> Sequence[Waiter]:
+        rows = self._execute("SELECT dependent, run_when FROM waits WHERE dependency = ?", (task_id,))
+        return [Waiter(*row) for row in rows.fetchall()]
+
+    def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
+        rows = self._execute("SELECT dependency FROM waits WHERE dependent = ?", (task_id,))
+        return any(dependency not in settled for (dependency,) in rows)
+
+    def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
+        return any(self._has(workflow_id, status, besides) for status in statuses)
+
+    def _has(self, workflow_id: str, status: TaskStatus, besides: Set[str]) -> bool:
+        rows = self._execute("SELECT id FROM tasks WHERE workflow_id = ? AND status = ?", (workflow_id, status))
+        return any(key not in besides for (key,) in rows)
+
+    def next_ready(self, agent: str, types: Sequence[str]) -> Task | None:
+        """The most urgent, oldest ready task that this agent may take and that is of one of these types."""
+        if not self._woken:
+            self._execute(WAKE, (self.now.timestamp(),))
+            self._woken = True
+        probes = [(name, type) for name in (agent, "") for type in types] if types else [(agent,), ("",)]
+        row = self._execute(_next_ready(len(types)), tuple(chain.from_iterable(probes))).fetchone()
+        return Task.model_validate_json(row[0]) if row else None
+
+    def waiting_on(self, task_id: str, limit: int) -> list[str]:
+        rows = self._execute("SELECT dependency FROM waits WHERE dependent = ? LIMIT ?", (task_id, limit))
+        return [dependency for (dependency,) in rows]
+
+    def last_seq(self) -> int:
+        return self._execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+
+
+@cache
+def _next_ready(types: int) -> str:
+    """Find the head of each queue that is asked for (own or anyone's, of each type), and of those the first."""
+    of_type = " AND type = ?" if types else ""
+    head = (
+        "SELECT * FROM (SELECT rank, seq FROM tasks WHERE claimable = 1 AND assigned_to = ?"
+        f"{of_type} ORDER BY rank DESC, seq LIMIT 1)"
+    )
+    heads = " UNION ALL ".join([head] * 2 * max(types, 1))
+    return f"SELECT body FROM tasks WHERE seq = (SELECT seq FROM ({heads}) ORDER BY rank DESC, seq LIMIT 1)"

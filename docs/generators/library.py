@@ -1,0 +1,73 @@
+"""The library's verbs, from their signatures and docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from generators.source import public_functions, signature
+from mycelium import Mycelium, errors
+from mycelium.client.agents import AgentVerbs
+from mycelium.client.base import Base
+from mycelium.client.events import EventVerbs
+from mycelium.client.housekeeping import Housekeeping
+from mycelium.client.tasks import TaskVerbs
+from mycelium.client.transfer import Transfer
+from mycelium.client.work import WorkVerbs
+from mycelium.client.workflows import WorkflowVerbs
+
+ERRORS: Final = re.compile(rf"\b({'|'.join(each for each in vars(errors) if each[0].isupper())})\b")
+PARTS: Final = (
+    ("Open a store", Mycelium),
+    ("Hand work out", TaskVerbs),
+    ("Do work", WorkVerbs),
+    ("Say and see who is there", AgentVerbs),
+    ("Events", EventVerbs),
+    ("Workflows", WorkflowVerbs),
+    ("Move a store", Transfer),
+    ("The rest", Base),
+    ("What happens in the background", Housekeeping),
+)
+
+
+def verbs() -> str:
+    """A section for each part of the client."""
+    return "\n\n".join("\n\n".join(_section(title, part)) for title, part in PARTS)
+
+
+def _section(title: str, part: type) -> Iterator[str]:
+    yield f"## {title}"
+    for node in public_functions(part):
+        yield f"### `{node.name}`"
+        yield f"```py\n{_prefix(node)}{signature(node)}\n```"
+        if text := _text(node):
+            yield text
+
+
+def _prefix(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    marks = {ast.unparse(mark) for mark in node.decorator_list}
+    if "asynccontextmanager" in marks:
+        return "async with Mycelium."
+    if "property" in marks:
+        return "m."
+    if any(isinstance(inner, ast.Yield) for inner in ast.walk(node)):
+        return "async for each in m."
+    return "await m." if isinstance(node, ast.AsyncFunctionDef) else "m."
+
+
+def _text(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    said, _, raised = (ast.get_docstring(node) or "").partition("\n\nRaises:\n")
+    if not raised:
+        return said
+    errors = "\n".join(f"- {line}" for line in _entries(inspect.cleandoc(raised)))
+    return f"{said}\n\nRaises:\n\n{errors}"
+
+
+def _entries(raised: str) -> Iterator[str]:
+    """The entries of a `Raises:` section, the names of errors as code."""
+    for line in raised.splitlines():
+        names, colon, why = line.partition(":")
+        yield ERRORS.sub(r"`\g<0>`", names) + colon + why

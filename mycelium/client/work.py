@@ -1,0 +1,213 @@
+"""The verbs of those who work: claim a task, say how far it is, finish it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import anyio
+import anyio.lowlevel
+from pydantic import Field, JsonValue
+
+from mycelium import rules
+from mycelium.client.base import checked, within
+from mycelium.client.housekeeping import Housekeeping
+from mycelium.client.tasks import TaskVerbs
+from mycelium.errors import InvalidInput, NotClaimable, StaleLease
+from mycelium.models import MAX_SECONDS, ClaimRequest, Task, TaskStatus, validated
+from mycelium.models.base import JsonObject, Label, Line, Model
+
+DEFAULT_LEASE: Final = 60.0
+"""Seconds. A lease is renewed while its holder is connected, so this is how long a dead one is waited for."""
+
+
+class Outcome(Model):
+    """For checking a result or an error that came from outside."""
+
+    result: JsonObject | None = None
+    error: JsonObject | None = None
+
+
+class Progress(Model):
+    """For checking a progress report that came from outside."""
+
+    progress: Annotated[float, Field(ge=0, le=1)] | None = None
+    note: Line | None = None
+
+
+class Types(Model):
+    """For checking types of tasks that came from outside."""
+
+    types: Annotated[tuple[Label, ...], Field(max_length=100)]
+
+
+class WorkVerbs(TaskVerbs, Housekeeping):
+    """Claim, work on and finish tasks."""
+
+    async def claim_task(
+        self,
+        task_id: str | None = None,
+        *,
+        agent: str | None = None,
+        types: Sequence[str] = (),
+        lease_seconds: float = DEFAULT_LEASE,
+    ) -> Task | None:
+        """Lease this task, or the most urgent and oldest ready one that fits; None when there is none.
+
+        `types` are at most 100. The lease is renewed in the background while this client is open. It is
+        `task.lease`, and this client remembers its token.
+
+        Raises:
+            NotClaimable: the named task is held, assigned elsewhere, or waits for something; says which.
+            IllegalTransition: the named task is finished.
+        """
+        name = checked(agent) if agent else self.agent
+        within("lease_seconds", lease_seconds, 0.05, MAX_SECONDS)
+        wanted = tuple(dict.fromkeys(validated(Types, types=types).types))
+        key = None if task_id is None else checked(task_id)
+        await self.see(name)
+        if key is None:
+            return await self._claim_next(ClaimRequest(agent=name, types=wanted, seconds=lease_seconds))
+        return await self._claim_this(key, name, lease_seconds)
+
+    async def _claim_this(self, key: str, agent: str, seconds: float) -> Task:
+        def claim(view: rules.View) -> rules.Change[Task]:
+            return rules.claim_task(view, key, agent=agent, seconds=seconds)
+
+        try:
+            return await self._keep(await self._commit(claim))
+        except NotClaimable:
+            if await self._commit(lambda view: rules.expire_task(view, key)) is None:
+                raise
+            return await self._keep(await self._commit(claim))
+
+    async def _claim_next(self, request: ClaimRequest) -> Task | None:
+        def grant(view: rules.View, task: Task) -> rules.Change[Task]:
+            return rules.grant(view, task, agent=request.agent, seconds=request.seconds)
+
+        committed = await self.backend.claim(request, grant)
+        while committed is None and await self.housekeep():
+            committed = await self.backend.claim(request, grant)
+        return None if committed is None else await self._keep(committed.result)
+
+    async def _keep(self, task: Task) -> Task:
+        """Remember a new lease; if the caller was cancelled meanwhile, nobody will work on it, so give it back."""
+        self.leases.keep(task)
+        current = asyncio.current_task()
+        if current is None or not current.cancelling():
+            return task
+        try:
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self.update_task(task.id, release=True)
+            raise
+        return task
+
+    async def renew_lease(self, task_id: str, *, lease_token: int | None = None) -> Task:
+        """Make a lease last its full time from now on.
+
+        Raises:
+            StaleLease: it is no longer current.
+        """
+        key, token = checked(task_id), self.leases.token(task_id, lease_token)
+        try:
+            task = await self._commit(lambda view: rules.renew_lease(view, key, token=token))
+        except StaleLease:
+            self.leases.lose(key)
+            raise
+        self.leases.keep(task)
+        return task
+
+    async def update_task(
+        self,
+        task_id: str,
+        *,
+        progress: float | None = None,
+        note: str | None = None,
+        release: bool = False,
+        lease_token: int | None = None,
+    ) -> Task:
+        """Say how far the work is (0 to 1) and renew the lease, or give the task back with `release`.
+
+        Raises:
+            StaleLease: the lease is no longer current; names the holder.
+        """
+        said = validated(Progress, progress=progress, note=note)
+        key, token = checked(task_id), self.leases.token(task_id, lease_token)
+        if release:
+            task = await self._commit(lambda view: rules.release_task(view, key, token=token, note=said.note))
+        else:
+            task = await self._commit(
+                lambda view: rules.update_task(view, key, token=token, progress=said.progress, note=said.note)
+            )
+        self.leases.keep(task)
+        return task
+
+    async def complete_task(
+        self, task_id: str, result: Mapping[str, JsonValue] | None = None, *, lease_token: int | None = None
+    ) -> Task:
+        """Finish a task with its result. Again with the same token, it is the same one completion.
+
+        Raises:
+            StaleLease: the lease is no longer current; names the holder.
+        """
+        said = validated(Outcome, result=result)
+        key, token = checked(task_id), self.leases.token(task_id, lease_token)
+        task = await self._commit(lambda view: rules.complete_task(view, key, token=token, result=said.result))
+        self.leases.drop(key)
+        return task
+
+    async def fail_task(
+        self,
+        task_id: str,
+        error: str | Mapping[str, JsonValue],
+        *,
+        retry: bool = True,
+        lease_token: int | None = None,
+    ) -> Task:
+        """Record a failed attempt. It is repeated while attempts are left, unless `retry` is false.
+
+        Raises:
+            StaleLease: the lease is no longer current; names the holder.
+        """
+        said = validated(Outcome, error={"error": error} if isinstance(error, str) else error).error or {}
+        key, token = checked(task_id), self.leases.token(task_id, lease_token)
+        task = await self._commit(lambda view: rules.fail_task(view, key, token=token, error=said, retry=retry))
+        self.leases.drop(key)
+        return task
+
+    async def update_task_status(self, task_id: str, status: TaskStatus, **details: JsonValue) -> Task:
+        """Move a task to `status` by the verb that leads there: the short way for agents that think in statuses.
+
+        `running` claims it, or reports progress where this client holds it; `pending` gives it back; `completed`
+        takes `details` as the result, `failed` as the error, `cancelled` takes `reason`. `running` and `pending`
+        take `progress` (0 to 1) and `note`.
+        """
+        match status:
+            case "running":
+                said = _progress(details)
+                if self.leases.token(task_id, None) is None:
+                    await self.claim_task(task_id)
+                return await self.update_task(task_id, progress=said.progress, note=said.note)
+            case "pending":
+                return await self.update_task(task_id, release=True, note=_progress(details).note)
+            case "completed":
+                return await self.complete_task(task_id, details)
+            case "failed":
+                return await self.fail_task(task_id, details)
+            case "cancelled":
+                return await self.cancel_task(task_id, reason=str(details["reason"]) if "reason" in details else None)
+            case _:
+                raise InvalidInput(
+                    f"No agent sets {status!r}.",
+                    hint="Tasks are skipped by their dependencies.",
+                    fields=["status"],
+                )
+
+
+def _progress(details: Mapping[str, JsonValue]) -> Progress:
+    """`progress` and `note` as they are; whatever else was said becomes the note."""
+    others = ", ".join(f"{name}={value}" for name, value in details.items() if name not in {"progress", "note"})
+    return validated(Progress, progress=details.get("progress"), note=details.get("note") or others or None)

@@ -1,0 +1,151 @@
+"""The verbs for workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, JsonValue
+
+from mycelium import rules
+from mycelium.client.base import Base, checked, within
+from mycelium.client.ids import new_id
+from mycelium.errors import NotFound
+from mycelium.models import (
+    MAX_TASKS,
+    Page,
+    Task,
+    Workflow,
+    WorkflowMode,
+    WorkflowQuery,
+    WorkflowStatus,
+    WorkflowTask,
+    validated,
+)
+from mycelium.models.base import Cursor, JsonObject, Line, Model
+
+
+def _named(task: object) -> object:
+    return {"name": task} if isinstance(task, str) else task
+
+
+class WorkflowTasks(Model):
+    """For checking a workflow's tasks that came from outside; a bare name is a task of that name."""
+
+    tasks: Annotated[tuple[Annotated[WorkflowTask, BeforeValidator(_named)], ...], Field(max_length=MAX_TASKS)]
+
+
+class WorkflowFilter(Model):
+    """For checking what is asked for from outside."""
+
+    status: WorkflowStatus | None
+    cursor: Cursor | None
+
+
+class HandProgress(Model):
+    """For checking what an agent says of a workflow that it drives by hand."""
+
+    progress: float | None = None
+    current_task: Line | None = None
+    result: JsonObject | None = None
+    error: JsonObject | None = None
+
+
+class WorkflowVerbs(Base):
+    """Declare workflows, watch them, or drive them by hand."""
+
+    async def create_workflow(
+        self,
+        type: str,
+        tasks: Sequence[str | Mapping[str, object]] = (),
+        *,
+        mode: WorkflowMode | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Workflow:
+        """Add a workflow with all its tasks (at most 10,000) at once.
+
+        A task is a name, or a mapping with `name` and any argument of `create_task`; its `depends_on` may name
+        siblings. The task `prepare` of workflow `w-1` gets the id `w-1.prepare`. `sequential` chains the tasks in
+        their order, `parallel` and `dag` leave it to `depends_on`. Unless given, the mode is `dag` where a task has
+        `depends_on`, else `sequential`.
+
+        Raises:
+            InvalidInput, UnknownDependency, DependencyCycle: naming the tasks.
+        """
+        declared = validated(WorkflowTasks, tasks=tasks).tasks
+        workflow = validated(
+            Workflow,
+            id=new_id("w"),
+            type=type,
+            mode=mode or ("dag" if any(task.depends_on for task in declared) else "sequential"),
+            metadata={} if metadata is None else metadata,
+            created_by=self.agent,
+            created_at=self._clock(),
+            updated_at=self._clock(),
+        )
+        return await self._commit(lambda view: rules.create_workflow(view, workflow, declared))
+
+    async def get_workflow(self, workflow_id: str) -> Workflow:
+        """The workflow as it is now, with `progress` and `current_task` worked out from its tasks.
+
+        Raises:
+            NotFound, InvalidId
+        """
+        (workflow,) = await self.backend.get(Workflow, [checked(workflow_id)])
+        if workflow is None:
+            raise NotFound("workflow", workflow_id)
+        return await self._with_progress(workflow)
+
+    async def list_workflows(
+        self, *, status: WorkflowStatus | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Page[Workflow]:
+        """One page of the workflows, newest first. `limit` is 1 to 1000."""
+        within("limit", limit, 1, 1000, whole=True)
+        said = validated(WorkflowFilter, status=status, cursor=cursor)
+        page = await self.backend.find(WorkflowQuery(status=said.status, limit=limit, cursor=said.cursor))
+        return Page([await self._with_progress(workflow) for workflow in page.records], page.cursor)
+
+    async def update_workflow(
+        self, workflow_id: str, *, progress: float | None = None, current_task: str | None = None
+    ) -> Workflow:
+        """Say how far a workflow is (0 to 1) that an agent drives by hand."""
+        said = validated(HandProgress, progress=progress, current_task=current_task)
+        if said.progress is not None:
+            within("progress", said.progress, 0, 1)
+        key = checked(workflow_id)
+        return await self._commit(
+            lambda view: rules.update_workflow(
+                view, key, progress=said.progress, current_task=said.current_task, by=self.agent
+            )
+        )
+
+    async def complete_workflow(self, workflow_id: str, result: Mapping[str, JsonValue] | None = None) -> Workflow:
+        """Finish a workflow by hand; tasks of it that are still open are cancelled."""
+        said = validated(HandProgress, result=result).result
+        return await self._finish(workflow_id, "completed", result=said)
+
+    async def fail_workflow(self, workflow_id: str, error: str | Mapping[str, JsonValue]) -> Workflow:
+        """End a workflow by hand as failed; tasks of it that are still open are cancelled."""
+        said = validated(HandProgress, error={"error": error} if isinstance(error, str) else error).error
+        return await self._finish(workflow_id, "failed", error=said)
+
+    async def _finish(
+        self,
+        workflow_id: str,
+        status: WorkflowStatus,
+        *,
+        result: dict[str, JsonValue] | None = None,
+        error: dict[str, JsonValue] | None = None,
+    ) -> Workflow:
+        key = checked(workflow_id)
+        return await self._commit(
+            lambda view: rules.finish_workflow(view, key, status, by=self.agent, result=result, error=error)
+        )
+
+    async def _with_progress(self, workflow: Workflow) -> Workflow:
+        if workflow.status != "running" or workflow.progress or workflow.current_task or not workflow.tasks:
+            return workflow
+        tasks = [task for task in await self.backend.get(Task, workflow.tasks) if task]
+        done = sum(1.0 if not task.open else task.progress for task in tasks)
+        current = next((task.id for task in tasks if task.status == "running"), None)
+        return workflow.model_copy(update={"progress": round(done / len(tasks), 4), "current_task": current})

@@ -1,0 +1,43 @@
+"""An agent: anyone who does work, known by a unique name."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import Field
+
+from mycelium.models.base import MAX_SECONDS, Id, JsonObject, Label, Model, Moment, Record
+
+AgentStatus = Literal["idle", "busy", "error", "offline"]
+DEFAULT_TTL: Final = 300.0
+
+
+class AgentReport(Model):
+    """What an agent says of itself."""
+
+    status: AgentStatus = "idle"
+    active_tasks: tuple[Annotated[str, Field(max_length=500)], ...] = ()
+    capabilities: tuple[Label, ...] = ()
+    metadata: JsonObject = {}
+    ttl: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = DEFAULT_TTL
+    """Seconds without a call after which it counts as offline."""
+
+
+class Agent(AgentReport, Record):
+    """An agent as the store keeps it."""
+
+    kind: ClassVar[str] = "agent"
+
+    name: Id
+    last_updated: Moment
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def due_at(self) -> datetime | None:
+        if self.status == "offline":
+            return None
+        return self.last_updated + timedelta(seconds=self.ttl)

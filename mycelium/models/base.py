@@ -1,0 +1,142 @@
+"""What all records share: frozen, typed, keyed, versioned, and limited in size."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Final, Self, TypeGuard, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError, PydanticSerializationError, from_json, to_json
+
+from mycelium.errors import InvalidId, InvalidInput, TooLarge
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_CHANNEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}")
+MAX_JSON_BYTES: Final = 1024 * 1024
+"""A payload, result, error, metadata or event may have this many bytes as JSON."""
+MAX_SECONDS: Final = 366 * 24 * 3600.0
+"""The longest lease, timeout, delay or TTL: a year."""
+START_OF_TIME: Final = datetime(1900, 1, 1, tzinfo=UTC)
+END_OF_TIME: Final = datetime(9990, 1, 1, tzinfo=UTC)
+WRAPPING: Final = 50
+"""Levels of nesting that are kept for what a value is put into: readers of JSON refuse to go deeper than 200."""
+
+READABLE_DIGITS: Final = 4300
+"""Readers of JSON refuse longer numbers."""
+
+
+def _within_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        written = to_json(value, inf_nan_mode="constants")
+        size = len(written)
+        if size > READABLE_DIGITS or any(isinstance(part, dict | list) for part in value.values()):
+            from_json(b"[" * WRAPPING + written + b"]" * WRAPPING)  # what nobody could read back is refused
+    except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
+        raise PydanticCustomError("not_json", "not JSON: {reason}", {"reason": str(error)[:200]}) from None
+    if size > MAX_JSON_BYTES:
+        raise PydanticCustomError(
+            "too_large",
+            "{size} bytes as JSON, the limit is {limit}",
+            {"size": size, "limit": MAX_JSON_BYTES},
+        )
+    return value
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether this may be the id of a task or workflow, or the name of an agent."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _like(pattern: re.Pattern[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if pattern.fullmatch(value) is None:
+            raise PydanticCustomError("bad_id", "{value} is not a valid id", {"value": repr(value[:140])})
+        return value
+
+    return AfterValidator(check)
+
+
+Id = Annotated[str, _like(_ID)]
+Channel = Annotated[str, _like(_CHANNEL)]
+Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
+"""A short name on one line: a task's type, an event's type, a capability."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number that only grows; what stores and readers of JSON can hold."""
+Moment = Annotated[AwareDatetime, Field(ge=START_OF_TIME, lt=END_OF_TIME)]
+"""A time that can be reckoned with: adding `MAX_SECONDS` still gives one."""
+Line = Annotated[str, StringConstraints(max_length=500)]
+"""A title or a note."""
+Cursor = Annotated[str, StringConstraints(max_length=256)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_within_limit)]
+
+
+class Model(BaseModel):
+    """A frozen value that refuses unknown fields, NaN and infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+
+
+class Record(Model, ABC):
+    """A thing the store keeps under a key, with a version that grows by one at each change."""
+
+    kind: ClassVar[str]
+    version: Annotated[int, Field(ge=1, lt=2**63)] = 1
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """What it is found by: unique among its kind."""
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When time alone will change this record (a lease runs out, an agent goes silent), or None."""
+        return None
+
+    def changed(self, **fields: object) -> Self:
+        """The next version of this record. `fields` are taken as they are: rules pass valid values."""
+        return self.model_copy(update={**fields, "version": self.version + 1})
+
+
+M = TypeVar("M", bound=Model)
+
+
+def validated(model: type[M], /, **fields: object) -> M:
+    """Build `model` from values that came from outside.
+
+    Raises:
+        InvalidId, TooLarge or InvalidInput, naming every field that is wrong.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> InvalidInput:
+    """Say in our words what pydantic found wrong."""
+    problems = [
+        (".".join(str(part) for part in problem["loc"])[:100] or "value", problem["msg"], problem["type"])
+        for problem in error.errors(include_url=False, include_input=False)[:20]  # names may come from outside, too
+    ]
+    kinds = {kind for _, _, kind in problems}
+    leaf = TooLarge if kinds == {"too_large"} else InvalidId if kinds == {"bad_id"} else InvalidInput
+    said = "; ".join(f"{field}: {message}" for field, message, _ in problems[:5])
+    return leaf(f"Invalid {said}.", hint=HINTS[leaf], fields=sorted({field for field, _, _ in problems}))
+
+
+HINTS: Final = {
+    InvalidInput: "Correct the named fields and call again; nothing was stored.",
+    InvalidId: "Use letters, digits, '.', '_' and '-', starting with a letter or digit, at most 128 characters.",
+    TooLarge: "Store a path or a link instead of the data itself; nothing was stored.",
+}

@@ -1,0 +1,64 @@
+"""A store seen from outside: where it is, whether it is there, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, cast
+
+Level: TypeAlias = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `mend` says what to do where it is not ok."""
+
+    subject: str
+    says: str
+    level: Level = "ok"
+    mend: str = ""
+
+
+class Place(Protocol):
+    """Where a store is or would be. Nothing here opens, changes or makes one."""
+
+    @property
+    def url(self) -> str:
+        """The store itself, as one would open it; `auto` has become the URL it stands for."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it is this one."""
+        ...
+
+    @property
+    def tried(self) -> Sequence[str]:
+        """What was passed over before, and why."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether there is a store."""
+        ...
+
+    def examine(self) -> list[Finding]:
+        """Look at everything that can be wrong. Blocks, and may read the whole store."""
+        ...
+
+
+class FindPlace(Protocol):
+    """What an entry point of the group `mycelium.places` names."""
+
+    def __call__(self, url: str) -> Place: ...
+
+
+def place_at(url: str) -> Place | None:
+    """The place that a URL names; None for backends that have none, such as memory.
+
+    Raises:
+        StoreError: there is no store that this URL could stand for.
+    """
+    from importlib.metadata import entry_points
+
+    found = entry_points(group="mycelium.places", name=url.partition(":")[0])
+    return next((cast("FindPlace", each.load())(url) for each in found), None)

@@ -1,0 +1,30 @@
+"""What agents may add to the log themselves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import JsonValue
+
+from mycelium.errors import InvalidInput
+from mycelium.models import AGENTS, TASKS, WORKFLOWS
+from mycelium.rules.view import Change, NewEvent, View
+
+RESERVED: Final = {TASKS: "task.", AGENTS: "agent.", WORKFLOWS: "workflow."}
+"""On these channels Mycelium itself reports; the prefix marks what only it may say there."""
+
+
+def publish_event(_view: View, channel: str, type: str, source: str | None, data: dict[str, JsonValue]) -> Change[None]:
+    """Add an event.
+
+    Raises:
+        InvalidInput: it looks like one of Mycelium's own.
+    """
+    prefix = RESERVED.get(channel)
+    if prefix is not None and type.startswith(prefix):
+        raise InvalidInput(
+            f"Only Mycelium itself publishes {prefix}* on {channel}.",
+            hint="Use another type, or a channel of your own.",
+            fields=["type"],
+        )
+    return Change(None, events=(NewEvent(channel, type, source, data),))

@@ -1,0 +1,145 @@
+"""Who may work on a task: claims, leases, and what only their holder may do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mycelium.errors import IllegalTransition, NotClaimable, StaleLease
+from mycelium.models import TASKS, Lease, Task
+from mycelium.rules.view import Change, Draft, View, about, require
+
+
+def claim_task(view: View, task_id: str, *, agent: str, seconds: float) -> Change[Task]:
+    """Lease this very task to `agent`.
+
+    Raises:
+        NotClaimable: somebody holds it, it waits for something, or it is another agent's.
+        IllegalTransition: it already has its outcome.
+    """
+    task = require(view, Task, task_id)
+    if not task.open:
+        raise finished(task, "claimed")
+    if (obstacle := _obstacle(task, agent, view.now)) is not None:
+        raise obstacle
+    return grant(view, task, agent=agent, seconds=seconds)
+
+
+def _obstacle(task: Task, agent: str, now: datetime) -> NotClaimable | None:
+    if task.lease is not None:
+        return NotClaimable(
+            f"{task.id} is held by {task.lease.agent} until {task.lease.expires_at.isoformat(timespec='seconds')}.",
+            hint="Claim without task_id to get another ready task.",
+            task_id=task.id,
+            holder=task.lease.agent,
+            expires_at=task.lease.expires_at.isoformat(),
+        )
+    if task.assigned_to not in (None, agent):
+        return NotClaimable(
+            f"{task.id} is assigned to {task.assigned_to}.",
+            hint="Leave it to that agent, or create a task of your own.",
+            task_id=task.id,
+            assigned_to=task.assigned_to,
+        )
+    if task.blocked:
+        return NotClaimable(
+            f"{task.id} waits on its dependencies.",
+            hint="get_task shows which; read_events with wait_seconds tells when it is ready.",
+            task_id=task.id,
+            depends_on=list(task.depends_on),
+        )
+    if not task.ready(now):
+        at = task.not_before.isoformat(timespec="seconds") if task.not_before else None
+        return NotClaimable(f"{task.id} may not start before {at}.", hint="Try again then.", task_id=task.id, at=at)
+    return None
+
+
+def grant(view: View, task: Task, *, agent: str, seconds: float) -> Change[Task]:
+    """Lease a task that is ready and fits. The token is higher than any the task had, and than most others."""
+    now = view.now
+    token = max(task.token + 1, int(now.timestamp() * 1_000_000))
+    draft = Draft(view)
+    running = draft.put(
+        task.changed(
+            status="running",
+            attempt=task.attempt + 1,
+            token=token,
+            lease=Lease(agent=agent, token=token, expires_at=now + timedelta(seconds=seconds), seconds=seconds),
+            started_at=now,
+            updated_at=now,
+            not_before=None,
+        )
+    )
+    draft.event(TASKS, "task.started", agent, **about(running), attempt=running.attempt)
+    return draft.change(running)
+
+
+def renew_lease(view: View, task_id: str, *, token: int | None) -> Change[Task]:
+    """Make the lease last its full time from now on. Not an event."""
+    task = held(view, task_id, token)
+    return Change(renewed := task.changed(lease=_renewed(task, view.now)), puts=(renewed,))
+
+
+def _renewed(task: Task, now: datetime) -> Lease | None:
+    if task.lease is None:
+        return None
+    return task.lease.model_copy(update={"expires_at": now + timedelta(seconds=task.lease.seconds)})
+
+
+def update_task(
+    view: View, task_id: str, *, token: int | None, progress: float | None = None, note: str | None = None
+) -> Change[Task]:
+    """Say how far the work is, and renew the lease."""
+    task = held(view, task_id, token)
+    draft = Draft(view)
+    fields: dict[str, object] = {"lease": _renewed(task, view.now)}
+    if progress is not None:
+        fields["progress"] = progress
+    if note is not None:
+        fields["note"] = note
+    updated = draft.put(task.changed(**fields, updated_at=view.now))
+    if len(fields) > 1:
+        draft.event(TASKS, "task.progress", task.agent, **about(task), progress=updated.progress, note=note)
+    return draft.change(updated)
+
+
+def release_task(view: View, task_id: str, *, token: int | None, note: str | None = None) -> Change[Task]:
+    """Give the task back for others to claim. It was not tried, so the attempt does not count."""
+    task = held(view, task_id, token)
+    draft = Draft(view)
+    said = task.note if note is None else note
+    released = draft.put(unheld(task, view.now, note=said, attempt=task.attempt - 1))
+    draft.event(TASKS, "task.released", task.agent, **about(task), note=note)
+    return draft.change(released)
+
+
+def unheld(task: Task, now: datetime, **fields: object) -> Task:
+    """The task without its lease, for others to claim."""
+    return task.changed(status="pending", lease=None, started_at=None, updated_at=now, **fields)
+
+
+def held(view: View, task_id: str, token: int | None) -> Task:
+    """The task, if `token` is that of its present lease."""
+    task = require(view, Task, task_id)
+    if task.status == "running" and task.token == token:
+        return task
+    if token is not None or task.status == "running":
+        expires_at = task.lease.expires_at if task.lease else None
+        raise StaleLease(task.id, status=task.status, holder=task.agent, expires_at=expires_at)
+    if not task.open:
+        raise finished(task, "changed")
+    raise IllegalTransition(
+        f"{task.id} is pending: nobody works on it yet.",
+        hint="Claim it first.",
+        task_id=task.id,
+        status=task.status,
+    )
+
+
+def finished(task: Task, wanted: str) -> IllegalTransition:
+    """The error for a task that has its outcome."""
+    return IllegalTransition(
+        f"{task.id} is already {task.status} and cannot be {wanted}.",
+        hint="Create a new task if the work is to be done again.",
+        task_id=task.id,
+        status=task.status,
+    )

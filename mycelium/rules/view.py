@@ -1,0 +1,128 @@
+"""What a rule may read, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from mycelium.errors import NotFound
+from mycelium.models import Event, Record, RunWhen, Task, TaskStatus
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A blocked task that waits on the one that was asked about."""
+
+    task_id: str
+    run_when: RunWhen
+
+
+class View(Protocol):
+    """One consistent state of the store, to be read while a change to it is worked out.
+
+    What it shows stays true until that change is applied. It is only good within the rule it was given to.
+    """
+
+    @property
+    def now(self) -> datetime:
+        """The store's time, UTC. It does not move while a rule runs."""
+        ...
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        """The record under this key."""
+        ...
+
+    def task_by_idempotency_key(self, key: str) -> Task | None:
+        """The task that was created with this idempotency key."""
+        ...
+
+    def waiters(self, task_id: str) -> Sequence[Waiter]:
+        """The blocked tasks that wait on this one."""
+        ...
+
+    def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
+        """Whether this blocked task also waits on a task that is not in `settled`."""
+        ...
+
+    def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
+        """Whether the workflow has a task in one of these statuses, not counting those in `besides`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that has no number yet."""
+
+    channel: str
+    type: str
+    source: str | None
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """What a rule wants done: all of it or nothing. `result` is what its caller gets."""
+
+    result: T
+    puts: Sequence[Record] = ()
+    removes: Sequence[Record] = ()
+    events: Sequence[NewEvent] = ()
+    history: Sequence[Event] = ()
+    """Events of another store, taken over with their numbers. Only for a store that has none."""
+
+
+Rule: TypeAlias = Callable[[View], Change[T]]
+"""A pure function: the same view gives the same change. A backend may call it again on a fresher view."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A change in the making, which sees what it has already put."""
+
+    view: View
+    puts: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
+    events: list[NewEvent] = field(default_factory=list[NewEvent])
+    keyed: dict[str, Task] = field(default_factory=dict[str, Task])
+    """The tasks among `puts` that have an idempotency key, by it."""
+
+    def put(self, record: R) -> R:
+        self.puts[record.kind, record.key] = record
+        if isinstance(record, Task) and record.idempotency_key is not None:
+            self.keyed[record.idempotency_key] = record
+        return record
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        put = self.puts.get((kind.kind, key))
+        return put if isinstance(put, kind) else self.view.get(kind, key)
+
+    def task_by_idempotency_key(self, key: str) -> Task | None:
+        return self.keyed.get(key) or self.view.task_by_idempotency_key(key)
+
+    def event(self, channel: str, type: str, source: str | None, **data: object) -> None:
+        said = {name: value for name, value in data.items() if value is not None}
+        self.events.append(NewEvent(channel, type, source, said))
+
+    def change(self, result: T) -> Change[T]:
+        return Change(result, puts=tuple(self.puts.values()), events=self.events)
+
+
+def require(view: View, kind: type[R], key: str) -> R:
+    """The record under this key.
+
+    Raises:
+        NotFound: there is none.
+    """
+    record = view.get(kind, key)
+    if record is None:
+        raise NotFound(kind.kind, key)
+    return record
+
+
+def about(task: Task) -> dict[str, object]:
+    """What every event on a task says."""
+    return {"task_id": task.id, "task_type": task.type, "workflow_id": task.workflow_id}

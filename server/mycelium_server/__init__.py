@@ -1,0 +1,1 @@
+"""Serves the tools over MCP, and the command `mycelium`: the one room that joins the others."""

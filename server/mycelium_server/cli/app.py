@@ -1,0 +1,110 @@
+"""The commands and their flags. What a command does is imported when it runs, so that `serve` starts fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from mycelium_server.cli import demo, reading, writing
+from mycelium_server.cli.options import Agent, AsJson, Backend
+from mycelium_server.cli.run import runs
+
+EPILOG: Final = """\b
+Exit codes:
+  0    Done.
+  1    Refused, not found, or a check of the doctor failed.
+  2    The command line, or a value in it, is wrong.
+  3    The store cannot be used, or there is none yet.
+  130  Ended by Ctrl-C."""
+
+app = typer.Typer(
+    name="mycelium",
+    epilog=EPILOG,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MYCELIUM"},
+)
+
+WrittenFile: TypeAlias = Annotated[
+    Path | None, typer.Argument(metavar="FILE", show_default=False, help="Write to this file. Without it, to stdout.")
+]
+ReadFile: TypeAlias = Annotated[
+    Path | None, typer.Argument(metavar="FILE", show_default=False, help="Read this file. Without it, stdin.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from mycelium_server.version import own_version
+
+        typer.echo(f"mycelium {own_version()}")
+        raise typer.Exit
+
+
+# Not to be set by a variable: with MYCELIUM_VERSION in its environment, no server would start.
+Version: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, allow_from_autoenv=False, help="Print the version and end."
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def mycelium(context: typer.Context, version: Version = False) -> None:
+    """Lets many AI agents work as one team: shared tasks, presence, events and workflows."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+@runs
+async def serve(backend: Backend = "auto", agent: Agent = None) -> None:
+    """Serve one MCP client over stdin and stdout."""
+    from mycelium_server.serve import serve_stdio
+
+    await serve_stdio(url=backend, agent=agent)
+
+
+@app.command()
+@runs
+async def doctor(backend: Backend = "auto", agent: Agent = None, as_json: AsJson = False) -> None:
+    """Say what was found, what is wrong and how to mend it.
+
+    Changes nothing, and makes no store.
+    """
+    from mycelium_server.cli.checks import show_checks
+
+    show_checks(backend, agent, as_json=as_json)
+
+
+@runs
+async def export_store(file: WrittenFile = None, backend: Backend = "auto", as_json: AsJson = False) -> None:
+    """Write the whole store as JSON lines.
+
+    The file appears when it is whole, or not at all. A dash stands for stdout.
+    """
+    from mycelium_server.cli.transfer import export_to
+
+    await export_to(backend, file, as_json=as_json)
+
+
+@runs
+async def import_store(file: ReadFile = None, backend: Backend = "auto", as_json: AsJson = False) -> None:
+    """Take over an export into a new store.
+
+    All of it is taken, or nothing. A dash stands for stdin.
+    """
+    from mycelium_server.cli.transfer import import_from
+
+    await import_from(backend, file, as_json=as_json)
+
+
+demo.add_to(app)
+reading.add_to(app)
+writing.add_to(app)
+app.command("export")(export_store)
+app.command("import")(import_store)

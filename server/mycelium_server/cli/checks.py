@@ -1,0 +1,31 @@
+"""What the doctor found, as a table and an exit code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from mycelium_server.cli.output import Listing, for_people, print_lines, show
+from mycelium_server.cli.run import REFUSED
+from mycelium_server.connect import connecting_lines
+from mycelium_server.doctor import examine
+
+
+def show_checks(backend: str, agent: str | None, *, as_json: bool) -> None:
+    """Examine and print. Ends with exit code 1 if anything failed."""
+    findings, place = examine(backend, agent)
+    failed = any(each.level == "fail" for each in findings)
+    rows = [(each.subject, each.level, each.says, each.mend) for each in findings]
+    data = {
+        "ok": not failed,
+        "store": place.url if place else None,
+        "reason": place.reason if place else None,
+        "exists": place.exists() if place else None,
+        "findings": [asdict(each) for each in findings],
+    }
+    show(Listing(("what", "", "found", "what to do"), rows, data), as_json=as_json)
+    if failed:
+        raise typer.Exit(REFUSED)
+    if place is not None and for_people(as_json=as_json):
+        print_lines(connecting_lines(place.url))

@@ -1,0 +1,123 @@
+"""How a command runs and ends: its exit code, and its last words on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
+from functools import wraps
+from io import TextIOWrapper
+from typing import Any, ClassVar, Final, ParamSpec
+
+import anyio
+import typer
+from typer.exceptions import TyperException
+
+from mycelium.errors import InvalidInput, MyceliumError, NotFound, StoreError
+
+REFUSED: Final = 1
+"""The state of the store says no, what was asked for is not there, or a check failed."""
+USAGE: Final = 2
+"""The command line, or a value in it, is wrong."""
+STORE: Final = 3
+"""The store cannot be used."""
+INTERRUPTED: Final = 130
+
+P = ParamSpec("P")
+
+
+class Usage(InvalidInput):
+    """The command line makes no sense."""
+
+    code: ClassVar[str] = "usage"
+
+
+def run(app: typer.Typer, args: Sequence[str]) -> int:
+    """Run one command line and give its exit code. What goes wrong is told in one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no terminal is too old to show a title
+    try:
+        command = typer.main.get_command(_narrowed(app, args))
+        code: Any = command.main(list(args), prog_name="mycelium", standalone_mode=False)
+    except TyperException as error:
+        tell(_usage(error), as_json=_wants_json(args))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _narrowed(app: typer.Typer, args: Sequence[str]) -> typer.Typer:
+    """The app with the one command that is asked for, if it is one: to build them all takes 10 ms."""
+    asked = [each for each in app.registered_commands if args and args[0] == (each.name or _name_of(each.callback))]
+    if not asked:
+        return app
+    narrowed = copy(app)
+    narrowed.registered_commands = asked
+    return narrowed
+
+
+def _name_of(command: Callable[..., Any] | None) -> str | None:
+    return getattr(command, "__name__", None)
+
+
+def runs(command: Callable[P, Awaitable[None]]) -> Callable[P, None]:
+    """Make a command of an async function: it runs to its end, and what goes wrong becomes an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def main() -> None:
+            await command(*args, **kwargs)
+
+        try:
+            anyio.run(main)
+            sys.stdout.flush()
+        except MyceliumError as error:
+            tell(error, as_json=bool(kwargs.get("as_json")))
+            raise typer.Exit(code_of(error)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read has seen enough. Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    return run
+
+
+def tell(error: MyceliumError, *, as_json: bool) -> None:
+    """Say on stderr what is wrong and what to do, in one line."""
+    from mycelium_server.cli.output import printable
+
+    if isinstance(error, NotFound):
+        error.hint = f"`mycelium {error.data['kind']}s` shows what there is."
+    if as_json:
+        typer.echo(json.dumps({"error": error.as_dict()}, default=str), err=True)
+    else:
+        typer.echo(printable(f"{error.code}: {error}"), err=True)
+
+
+def code_of(error: MyceliumError) -> int:
+    """The exit code for an error."""
+    match error:
+        case InvalidInput():
+            return USAGE
+        case StoreError():
+            return STORE
+        case _:
+            return REFUSED
+
+
+def _usage(error: TyperException) -> Usage:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "mycelium"
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    return Usage(said if said.endswith("?") else f"{said}.", hint=f"`{command} --help` says what there is.")
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """The command line could not be read, so this can only be guessed."""
+    return "--json" in args or os.environ.get("MYCELIUM_JSON", "").lower() in {"1", "true", "yes", "on"}

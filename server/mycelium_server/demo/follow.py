@@ -1,0 +1,62 @@
+"""Following a survey from the store's log until it is over."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import anyio
+from anyio.abc import TaskGroup
+
+from mycelium import Mycelium
+from mycelium_server.demo.crew import Crew
+from mycelium_server.demo.show import Tell
+from mycelium_server.demo.state import State
+from mycelium_server.demo.survey import start_channel
+
+GATHER_WITHIN = 15.0
+"""Seconds for the agents to come; then those that are there begin."""
+
+
+class Follower:
+    """Keeps a survey's state true to its events, and tells the agents when to begin."""
+
+    def __init__(self, m: Mycelium, state: State, tell: Tell) -> None:
+        self._m = m
+        self._state = state
+        self._tell = tell
+        self._gathered = anyio.Event()
+        self.signal = 0
+        """The signal that ended it, if one did."""
+
+    async def follow(self, after: int, at_work: Crew) -> None:
+        """Return when the workflow has its outcome, no agent is left, or a signal comes."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._events, after, tasks)
+            tasks.start_soon(self._begin)
+            tasks.start_soon(self._crew, at_work, tasks)
+            if sys.platform != "win32":
+                tasks.start_soon(self._signals, tasks)
+
+    async def _events(self, after: int, tasks: TaskGroup) -> None:
+        async for event in self._m.follow_events(after=after):
+            if (happening := self._state.apply(event)) is not None:
+                self._tell(happening)
+            if self._state.gathered:
+                self._gathered.set()
+            if self._state.outcome is not None:
+                tasks.cancel_scope.cancel()
+
+    async def _begin(self) -> None:
+        with anyio.move_on_after(GATHER_WITHIN):
+            await self._gathered.wait()
+        await self._m.publish_event(start_channel(self._state.workflow_id), type="begin")
+
+    async def _crew(self, at_work: Crew, tasks: TaskGroup) -> None:
+        await at_work.deserted()
+        tasks.cancel_scope.cancel()
+
+    async def _signals(self, tasks: TaskGroup) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            self.signal = await anext(aiter(signals))
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,53 @@
+"""What Mycelium needs, looked at piece by piece. Nothing is changed, and no store is made."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from mycelium import MyceliumError
+from mycelium.client import backend_for
+from mycelium.client.base import checked
+from mycelium.place import Finding, Place, place_at
+from mycelium_server.version import own_version
+
+
+def examine(backend: str, agent: str | None) -> tuple[list[Finding], Place | None]:
+    """Look at everything, in the order in which one thing needs the other, and say where the store is."""
+    findings = [*_software(), _agent(agent)]
+    try:
+        place = place_at(backend)
+        if place is None:
+            backend_for(backend)
+            return [*findings, Finding("store", f"{backend}, of which nothing can be seen from outside")], None
+        return [*findings, *_store(place)], place
+    except MyceliumError as error:
+        return [*findings, _failed("store", error)], None
+
+
+def _software() -> Iterator[Finding]:
+    yield Finding("Mycelium", own_version())
+    yield Finding("Python", f"{platform.python_version()} on {sys.platform}, {sys.executable}")
+    yield Finding("MCP SDK", version("mcp"))
+
+
+def _agent(name: str | None) -> Finding:
+    if name is None:
+        return Finding("agent", "a new name for each connection")
+    try:
+        return Finding("agent", checked(name))
+    except MyceliumError as error:
+        return _failed("agent", error)
+
+
+def _store(place: Place) -> Iterator[Finding]:
+    yield Finding("store", f"{place.url}: {place.reason}")
+    for passed_over in place.tried:
+        yield Finding("passed over", passed_over, "warn")
+    yield from place.examine()
+
+
+def _failed(subject: str, error: MyceliumError) -> Finding:
+    return Finding(subject, f"{error.code}: {error.message}", "fail", error.hint)

@@ -1,0 +1,36 @@
+"""The one contract that every backend keeps. Inherit `BackendContract` and say how to open the backend."""
+
+from tests.contract.suite.agents import AgentContract
+from tests.contract.suite.closing import ClosingContract, DurableContract
+from tests.contract.suite.commits import CommitContract
+from tests.contract.suite.dependencies import DependencyContract
+from tests.contract.suite.events import EventContract
+from tests.contract.suite.leases import LeaseContract
+from tests.contract.suite.listings import ListingContract
+from tests.contract.suite.races import RaceContract
+from tests.contract.suite.refusals import RefusalContract
+from tests.contract.suite.retries import RetryContract
+from tests.contract.suite.tasks import TaskContract
+from tests.contract.suite.transfer import TransferContract
+from tests.contract.suite.workflows import WorkflowContract
+
+
+class BackendContract(
+    TaskContract,
+    LeaseContract,
+    DependencyContract,
+    RetryContract,
+    AgentContract,
+    EventContract,
+    WorkflowContract,
+    ListingContract,
+    RaceContract,
+    RefusalContract,
+    CommitContract,
+    TransferContract,
+    ClosingContract,
+):
+    """All of it."""
+
+
+__all__ = ["BackendContract", "DurableContract"]

@@ -1,0 +1,56 @@
+"""A view of a few records, for rules that are tried by themselves."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar, cast
+
+from mycelium.models import OPEN, Record, Task, TaskStatus
+from mycelium.rules import Change, Waiter
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class TableView:
+    """See `mycelium.rules.View`; `apply` makes a change to it."""
+
+    records: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
+    now: datetime = NOW
+    changes: list[tuple[TaskStatus, TaskStatus]] = field(default_factory=list[tuple[TaskStatus, TaskStatus]])
+    """Every change of a task's status that was applied."""
+
+    def apply(self, change: Change[T]) -> T:
+        for record in change.puts:
+            before = self.records.get((record.kind, record.key))
+            if isinstance(before, Task) and isinstance(record, Task) and before.status != record.status:
+                self.changes.append((before.status, record.status))
+            self.records[record.kind, record.key] = record
+        return change.result
+
+    def tasks(self) -> list[Task]:
+        return [record for record in self.records.values() if isinstance(record, Task)]
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        return cast("R | None", self.records.get((kind.kind, key)))
+
+    def task_by_idempotency_key(self, key: str) -> Task | None:
+        return next((task for task in self.tasks() if task.idempotency_key == key), None)
+
+    def waiters(self, task_id: str) -> Sequence[Waiter]:
+        return [Waiter(task.id, task.run_when) for task in self.tasks() if task.blocked and task_id in task.depends_on]
+
+    def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
+        task = self.get(Task, task_id)
+        keys = task.depends_on if task else ()
+        return any(key not in settled and (other := self.get(Task, key)) and other.open for key in keys)
+
+    def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
+        assert statuses <= OPEN | {"failed", "cancelled"}
+        return any(
+            task.workflow_id == workflow_id and task.status in statuses and task.id not in besides
+            for task in self.tasks()
+        )

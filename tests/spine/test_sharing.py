@@ -1,0 +1,96 @@
+"""Eight servers share one store."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from mycelium import Mycelium
+from tests.support.processes import Refused, ServerProcess, team
+
+SERVERS = 8
+CREATES = 10
+ROUNDS = 20
+
+
+async def at_once(
+    servers: list[ServerProcess], act: Callable[[ServerProcess], Awaitable[dict[str, Any] | None]]
+) -> list[dict[str, Any]]:
+    """What every server answered, all asked at one moment; those that refused are left out."""
+    answers: list[dict[str, Any]] = []
+
+    async def ask(server: ServerProcess) -> None:
+        answer = await act(server)
+        if answer is not None:
+            answers.append(answer)
+
+    async with anyio.create_task_group() as tasks:
+        for server in servers:
+            tasks.start_soon(ask, server)
+    return answers
+
+
+async def create(server: ServerProcess) -> dict[str, Any]:
+    return await server.call("create_task", type="race", payload={"from": server.pid})
+
+
+async def stored(store: Path) -> set[str]:
+    async with Mycelium.open(f"sqlite:///{store}", background=False) as m:
+        found: set[str] = set()
+        cursor = None
+        while True:
+            page = await m.list_tasks(limit=1000, cursor=cursor)
+            found |= {task.id for task in page.records}
+            if (cursor := page.cursor) is None:
+                return found
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(ROUNDS, marks=pytest.mark.soak)])
+async def test_nothing_is_lost_when_eight_new_servers_create_at_once(tmp_path: Path, rounds: int) -> None:
+    for number in range(rounds):
+        store = tmp_path / f"store-{number}.db"
+        async with team(store, SERVERS) as servers:
+            answers = await at_once(servers * CREATES, create)
+        acknowledged = {answer["task_id"] for answer in answers}
+        assert len(acknowledged) == SERVERS * CREATES
+        assert await stored(store) == acknowledged
+
+
+async def test_exactly_one_of_eight_agents_wins_a_task(tmp_path: Path) -> None:
+    async with team(tmp_path / "store.db", SERVERS) as servers:
+        for _ in range(ROUNDS):
+            task_id = (await create(servers[0]))["task_id"]
+            winners, losers = await race_for(task_id, servers)
+            (winner,) = winners
+            assert winner["task"]["id"] == task_id
+            assert {loser["code"] for loser in losers} == {"not_claimable"}
+            assert {loser["holder"] for loser in losers} == {winner["task"]["lease"]["agent"]}
+
+
+async def race_for(task_id: str, servers: list[ServerProcess]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What those answered that won the task, and those that did not."""
+    losers: list[dict[str, Any]] = []
+
+    async def claim(server: ServerProcess) -> dict[str, Any] | None:
+        try:
+            return await server.call("claim_task", task_id=task_id)
+        except Refused as refusal:
+            losers.append(refusal.said)
+            return None
+
+    return await at_once(servers, claim), losers
+
+
+async def test_agents_that_claim_whatever_is_next_never_share_a_task(tmp_path: Path) -> None:
+    async with team(tmp_path / "store.db", SERVERS) as servers:
+        created = {answer["task_id"] for answer in await at_once(servers * CREATES, create)}
+
+        async def claim(server: ServerProcess) -> dict[str, Any]:
+            return await server.call("claim_task")
+
+        answers = await at_once(servers * (CREATES + 1), claim)
+        claimed = [answer["task"]["id"] for answer in answers if answer["task"]]
+        assert len(claimed) == len(created)
+        assert set(claimed) == created
