@@ -63,8 +63,7 @@ class MemoryBackend:
         self._closed = False
 
     async def get(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
-        view = self._view()
-        return [view.get(kind, key) for key in keys]
+        return self._view().get_all(kind, keys)
 
     async def find(self, query: Query[R]) -> Page[R]:
         view = self._view()
@@ -193,8 +192,11 @@ class MemoryView:
         record = self.records[kind].get(key)
         return None if record is None else cast("R", _own(record))
 
-    def task_by_idempotency_key(self, key: str) -> Task | None:
-        return next((_own(task) for task in self.all(Task) if task.idempotency_key == key), None)
+    def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
+        return [self.get(kind, key) for key in keys]
+
+    def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
+        return [next((_own(task) for task in self.all(Task) if task.idempotency_key == key), None) for key in keys]
 
     def waiters(self, task_id: str) -> Sequence[Waiter]:
         return [

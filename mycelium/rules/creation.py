@@ -21,7 +21,7 @@ def create_task(view: View, spec: TaskSpec, *, id: str, created_by: str | None) 
         UnknownDependency, DependencyCycle: see `depends_on`.
     """
     if spec.idempotency_key is not None:
-        earlier = view.task_by_idempotency_key(spec.idempotency_key)
+        (earlier,) = view.tasks_by_idempotency_key([spec.idempotency_key])
         if earlier is not None:
             return Change(_same(earlier, spec))
     draft = Draft(view)
@@ -51,6 +51,7 @@ def _as_json(spec: TaskSpec, name: str) -> str:
 def add_task(draft: Draft, spec: TaskSpec, *, id: str, created_by: str | None, workflow_id: str | None = None) -> Task:
     """Put a new task into the draft, blocked, skipped or ready as its dependencies say."""
     dependencies = tuple(dict.fromkeys(spec.depends_on))
+    draft.read(Task, dependencies)
     found = {key: draft.get(Task, key) for key in dependencies}
     if id in found:
         raise DependencyCycle([id, id])

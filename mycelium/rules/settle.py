@@ -23,9 +23,14 @@ def settle(draft: Draft, *tasks: Task) -> None:
 
 def _release_waiters(draft: Draft, task: Task, settled: dict[str, Task]) -> Iterable[Task]:
     """Decide about everyone that waits on `task`; yield those that will never run."""
-    for waiter in draft.view.waiters(task.id):
-        verdict = _verdict(draft, waiter.task_id, waiter.run_when, task.status, settled)
-        waiting = draft.get(Task, waiter.task_id) if verdict else None
+    verdicts = {
+        waiter.task_id: _verdict(draft, waiter.task_id, waiter.run_when, task.status, settled)
+        for waiter in draft.view.waiters(task.id)
+    }
+    decided = [key for key, verdict in verdicts.items() if verdict is not None]
+    draft.read(Task, decided)
+    for key in decided:
+        verdict, waiting = verdicts[key], draft.get(Task, key)
         if waiting is None or not waiting.blocked:
             continue
         now = draft.view.now

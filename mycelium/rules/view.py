@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
 from mycelium.errors import NotFound
 from mycelium.models import Event, Record, RunWhen, Task, TaskStatus
@@ -37,8 +37,12 @@ class View(Protocol):
         """The record under this key."""
         ...
 
-    def task_by_idempotency_key(self, key: str) -> Task | None:
-        """The task that was created with this idempotency key."""
+    def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
+        """The records under these keys, in their order: one question, where many would each take a journey."""
+        ...
+
+    def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
+        """The tasks that were created with these idempotency keys, in their order."""
         ...
 
     def waiters(self, task_id: str) -> Sequence[Waiter]:
@@ -89,6 +93,17 @@ class Draft:
     events: list[NewEvent] = field(default_factory=list[NewEvent])
     keyed: dict[str, Task] = field(default_factory=dict[str, Task])
     """The tasks among `puts` that have an idempotency key, by it."""
+    _read: dict[tuple[str, str], Record | None] = field(default_factory=dict[tuple[str, str], Record | None])
+    _read_by_key: dict[str, Task | None] = field(default_factory=dict[str, Task | None])
+
+    def read(self, kind: type[R], keys: Sequence[str]) -> None:
+        """Read these records in one journey, since each will be asked for by itself."""
+        missing = [key for key in keys if (kind.kind, key) not in self.puts]
+        self._read.update(zip(((kind.kind, key) for key in missing), self.view.get_all(kind, missing), strict=True))
+
+    def read_by_idempotency_key(self, keys: Sequence[str]) -> None:
+        """Read the tasks with these idempotency keys in one journey."""
+        self._read_by_key.update(zip(keys, self.view.tasks_by_idempotency_key(keys), strict=True))
 
     def put(self, record: R) -> R:
         self.puts[record.kind, record.key] = record
@@ -97,11 +112,16 @@ class Draft:
         return record
 
     def get(self, kind: type[R], key: str) -> R | None:
-        put = self.puts.get((kind.kind, key))
-        return put if isinstance(put, kind) else self.view.get(kind, key)
+        where = (kind.kind, key)
+        found = self.puts.get(where) or self._read.get(where)
+        if found is None and where not in self._read:
+            found = self.view.get(kind, key)
+        return cast("R | None", found)
 
     def task_by_idempotency_key(self, key: str) -> Task | None:
-        return self.keyed.get(key) or self.view.task_by_idempotency_key(key)
+        if key not in self.keyed and key not in self._read_by_key:
+            self.read_by_idempotency_key([key])
+        return self.keyed.get(key) or self._read_by_key[key]
 
     def event(self, channel: str, type: str, source: str | None, **data: object) -> None:
         said = {name: value for name, value in data.items() if value is not None}

@@ -44,6 +44,8 @@ def create_workflow(view: View, workflow: Workflow, tasks: Sequence[WorkflowTask
         workflow_id=workflow.id, workflow_type=workflow.type, tasks=len(tasks),
     )  # fmt: skip
     by_name = {task.name: task for task in tasks}
+    draft.read(Task, [*{other for others in wanted.values() for other in others if other not in by_name}])
+    draft.read_by_idempotency_key([task.idempotency_key for task in tasks if task.idempotency_key is not None])
     for name in _in_order(wanted, by_name):
         task = by_name[name]
         ids = tuple(_id(workflow, other) if other in by_name else other for other in wanted[name])
@@ -125,7 +127,7 @@ def finish_workflow(
     workflow = _running(view, workflow_id, status)
     draft = Draft(view)
     closed = close_workflow(draft, workflow, status, by, result=result, error=error)
-    open_tasks = [task for key in workflow.tasks if (task := view.get(Task, key)) and task.open]
+    open_tasks = [task for task in view.get_all(Task, workflow.tasks) if task and task.open]
     settle(draft, *(cancel(draft, task, reason=f"workflow {status}", by=by) for task in open_tasks))
     return draft.change(closed)
 

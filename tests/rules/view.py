@@ -37,8 +37,12 @@ class TableView:
     def get(self, kind: type[R], key: str) -> R | None:
         return cast("R | None", self.records.get((kind.kind, key)))
 
-    def task_by_idempotency_key(self, key: str) -> Task | None:
-        return next((task for task in self.tasks() if task.idempotency_key == key), None)
+    def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
+        return [self.get(kind, key) for key in keys]
+
+    def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
+        by_key = {task.idempotency_key: task for task in self.tasks()}
+        return [by_key.get(key) for key in keys]
 
     def waiters(self, task_id: str) -> Sequence[Waiter]:
         return [Waiter(task.id, task.run_when) for task in self.tasks() if task.blocked and task_id in task.depends_on]

@@ -90,8 +90,7 @@ class SqliteBackend:
 
     async def get(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
         with self._reading():
-            view = SqliteView(self._reader, self._clock())
-            return [view.get(kind, key) for key in keys]
+            return SqliteView(self._reader, self._clock()).get_all(kind, keys)
 
     async def find(self, query: Query[R]) -> Page[R]:
         return await self._list(lambda connection: find(connection, query, self._clock()))

@@ -34,9 +34,13 @@ class SqliteView:
         row = self._execute(BY_KEY[kind], (key,)).fetchone()
         return kind.model_validate_json(row[0]) if row else None
 
-    def task_by_idempotency_key(self, key: str) -> Task | None:
-        row = self._execute("SELECT body FROM tasks WHERE idempotency_key = ?", (key,)).fetchone()
-        return Task.model_validate_json(row[0]) if row else None
+    def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
+        return [self.get(kind, key) for key in keys]
+
+    def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
+        query = "SELECT body FROM tasks WHERE idempotency_key = ?"
+        rows = [self._execute(query, (key,)).fetchone() for key in keys]
+        return [Task.model_validate_json(row[0]) if row else None for row in rows]
 
     def waiters(self, task_id: str) -> Sequence[Waiter]:
         rows = self._execute("SELECT dependent, run_when FROM waits WHERE dependency = ?", (task_id,))
