@@ -4,7 +4,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak check formatting lint types imports format bench docs hooks pin clean venv-run venv-dev
+.PHONY: help install demo test soak check formatting lint types imports format bench docs hooks pin clean venv-run venv-dev servers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,10 +15,10 @@ install: venv-run ## Set up .venv/bin/mycelium, ready to use
 demo: venv-run ## Watch agents share real work (FOLDER=... to survey another folder)
 	@$(BIN)/mycelium demo $(if $(FOLDER),"$(FOLDER)")
 
-test: venv-dev ## Run every test but the soak tests (ARGS="-k lease -x" goes to pytest)
+test: venv-dev servers ## Run every test but the soak tests (ARGS="-k lease -x" goes to pytest)
 	@$(BIN)/pytest $(ARGS)
 
-soak: venv-dev ## Run the soak tests: minutes, not seconds
+soak: venv-dev servers ## Run the soak tests: minutes, not seconds
 	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS)
 
 check: formatting lint types imports ## Check format, lint, types and import rules; change nothing
@@ -63,3 +63,6 @@ venv-run:
 
 venv-dev:
 	@scripts/bootstrap dev
+
+servers:
+	@scripts/install-servers
