@@ -23,6 +23,8 @@ def settle(draft: Draft, *tasks: Task) -> None:
 
 def _release_waiters(draft: Draft, task: Task, settled: dict[str, Task]) -> Iterable[Task]:
     """Decide about everyone that waits on `task`; yield those that will never run."""
+    if task.version == 1:
+        return  # this very change creates it: the store knows nobody who waits on it
     verdicts = {
         waiter.task_id: _verdict(draft, waiter.task_id, waiter.run_when, task.status, settled)
         for waiter in draft.view.waiters(task.id)

@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,9 +12,12 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from mycelium.backend import Backend
 from mycelium_backends.memory import open_backend as open_memory
+from mycelium_backends.redis import open_backend as open_redis
 from mycelium_backends.sqlite import open_backend as open_sqlite
 from tests.contract.machine import Agents
+from tests.contract.test_redis import namespace_for
 from tests.support.clock import FakeClock
+from tests.support.redis import RedisServer
 
 QUICK = settings(
     max_examples=60,
@@ -30,18 +34,27 @@ class MemoryAgents(Agents):
         return [await open_memory("memory:", clock)]
 
 
+class RedisAgents(Agents):
+    server: ClassVar[RedisServer]
+
+    async def open(self, place: Path, clock: FakeClock) -> list[Backend]:
+        return [await open_redis(self.server.url(namespace_for(place)), clock) for _ in range(2)]
+
+
 class SqliteAgents(Agents):
     async def open(self, place: Path, clock: FakeClock) -> list[Backend]:
         return [await open_sqlite(f"sqlite:///{place}/store.db", clock) for _ in range(2)]
 
 
 @pytest.mark.timeout(600)  # a pass takes seconds; a failure is made as short as it can be, which takes minutes
-@pytest.mark.parametrize("agents", [MemoryAgents, SqliteAgents])
-def test_random_agents_find_no_difference_to_the_reference(agents: type[Agents]) -> None:
+@pytest.mark.parametrize("agents", [MemoryAgents, SqliteAgents, RedisAgents])
+def test_random_agents_find_no_difference_to_the_reference(agents: type[Agents], redis: RedisServer) -> None:
+    RedisAgents.server = redis
     run_state_machine_as_test(agents, settings=QUICK)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("agents", [MemoryAgents, SqliteAgents])
-def test_random_agents_find_no_difference_in_thousands_of_stories(agents: type[Agents]) -> None:
+@pytest.mark.parametrize("agents", [MemoryAgents, SqliteAgents, RedisAgents])
+def test_random_agents_find_no_difference_in_thousands_of_stories(agents: type[Agents], redis: RedisServer) -> None:
+    RedisAgents.server = redis
     run_state_machine_as_test(agents, settings=SOAK)

@@ -1,0 +1,162 @@
+"""How a rule becomes a change in the server: tried on what is known, and applied if that still holds there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+from uuid import uuid4
+
+import anyio
+
+from mycelium.backend import Committed, Grant
+from mycelium.errors import Conflict, MyceliumError
+from mycelium.models import ClaimRequest, Task
+from mycelium.rules import Change, Rule
+from mycelium_backends.redis.connection import Argument, Connection
+from mycelium_backends.redis.describe import Description, describe
+from mycelium_backends.redis.errors import damaged
+from mycelium_backends.redis.facts import Facts, FactsView, Missing, Question
+from mycelium_backends.redis.lane import Lane
+from mycelium_backends.redis.learn import learn
+from mycelium_backends.redis.reader import Reader
+from mycelium_backends.redis.scripts import SCHEMA, script
+from mycelium_backends.redis.time import ServerClock
+
+T = TypeVar("T")
+
+RESERVED_FOR = 5.0
+"""Seconds after which a task that was picked for a claim and not claimed is ready again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a rule answered, on which view."""
+
+    view: FactsView
+    change: Change[Any] | None = None
+    refusal: MyceliumError | None = None
+
+
+class Committer:
+    """Carries out changes and claims of one process."""
+
+    def __init__(self, connection: Connection, reader: Reader, clock: ServerClock) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._clock = clock
+        self._lane_id = uuid4().hex[:16]
+        self._batch = 0
+        self._commits = Lane[Description, list[Any]](self._send_commits, lambda each: each.size)
+        self._claims = Lane[Question, Any](self._send_claims, lambda _: 1)
+        self._contended = anyio.Lock()
+
+    async def commit(self, rule: Rule[T]) -> Committed[T]:
+        """See `mycelium.backend.Backend.commit`."""
+        committed = await self._attempt(rule, Facts())
+        if committed is not None:
+            return committed
+        # Others of this process want the same records: one after another, they do not get in each other's way.
+        async with self._contended:
+            while (committed := await self._attempt(rule, Facts())) is None:
+                pass
+        return committed
+
+    async def claim(self, request: ClaimRequest, grant: Grant) -> Committed[Task] | None:
+        """See `mycelium.backend.Backend.claim`."""
+        while True:
+            body = await self._claims.ask(["next", request.agent, request.types])
+            if body is None:
+                return None
+            task = Task.model_validate_json(body)
+            try:
+                committed = await self._attempt(
+                    lambda view, id=task.id: grant(view, cast("Task", view.get(Task, id))),
+                    Facts(records={("task", task.id): task}),
+                )
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._claims.ask(["return", task.id, task.version])
+                raise
+            if committed is not None:
+                return committed
+
+    async def finish(self) -> None:
+        """Wait until all that was begun is done."""
+        await self._commits.finish()
+        await self._claims.finish()
+
+    async def _attempt(self, rule: Rule[T], facts: Facts) -> Committed[T] | None:
+        """Try once; None if something that the rule saw has changed meanwhile."""
+        decided = await self._decide(rule, facts)
+        change = decided.change or Change(None)
+        nothing = not (change.puts or change.removes or change.events or change.history)
+        # One answer of the store is one moment of it; several have to be shown to fit together.
+        if nothing and (facts.journeys <= 1 or not decided.view.seen):
+            return _outcome(decided, 0)
+        _check_distinct(change)
+        answer = await self._commits.ask(describe(change, decided.view.seen, decided.view.now))
+        match answer[0]:
+            case b"ok":
+                return _outcome(decided, int(answer[1]))
+            case b"stale":
+                return None
+            case _:
+                raise self._refusal(answer)
+
+    async def _decide(self, rule: Rule[T], facts: Facts) -> Decided:
+        """Run the rule, as often as it takes to learn all that it asks."""
+        while True:
+            view = FactsView(facts, self._clock())
+            try:
+                return Decided(view, change=rule(view))
+            except Missing as missing:
+                question = missing.question
+            except MyceliumError as refusal:
+                return Decided(view, refusal=refusal)
+            learn(facts, question, await self._reader.ask(question))
+
+    def _refusal(self, answer: Sequence[Any]) -> MyceliumError:
+        what, *details = (each.decode() for each in answer)
+        match what:
+            case "exists":
+                return Conflict(f"{details[0]} {details[1]} exists.", hint="Use another id.", id=details[1])
+            case "history":
+                return Conflict(
+                    "This store already has a history.", hint="Import into a new store.", last_seq=int(details[0])
+                )
+            case _:
+                return damaged(self._connection.url, f"{details[0]} is of another type")
+
+    async def _send_commits(self, descriptions: Sequence[Description]) -> Sequence[list[Any]]:
+        self._batch += 1
+        args: list[Argument] = [SCHEMA, self._lane_id, self._batch]
+        for each in descriptions:
+            args += [each.json, *each.texts]
+        asked_at = self._clock()
+        seconds, micros, answers = await self._connection.run(script("commit"), *args)
+        server_time = datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(micros))
+        self._clock.correct(server_time, asked_at)
+        return answers
+
+    async def _send_claims(self, questions: Sequence[Question]) -> Sequence[Any]:
+        now = self._clock().timestamp()
+        asked = [self._reader.written(each) for each in questions]
+        return await self._connection.run(script("claim"), SCHEMA, now, now + RESERVED_FOR, *asked)
+
+
+def _outcome(decided: Decided, last_seq: int) -> Committed[Any]:
+    if decided.refusal is not None:
+        raise decided.refusal
+    assert decided.change is not None
+    return Committed(decided.change.result, last_seq)
+
+
+def _check_distinct(change: Change[Any]) -> None:
+    """Raises Conflict if the change creates a record that it puts already."""
+    seen: set[tuple[str, str]] = set()
+    for record in change.puts:
+        if record.version == 1 and (record.kind, record.key) in seen:
+            raise Conflict(f"{record.kind} {record.key} exists.", hint="Use another id.", id=record.key)
+        seen.add((record.kind, record.key))

@@ -1,0 +1,53 @@
+"""Everything, as it is at one moment, read in parts from a copy that the server makes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+from uuid import uuid4
+
+from mycelium.models import Agent, Event, Record, Task, Workflow
+from mycelium_backends.redis.connection import Connection
+from mycelium_backends.redis.scripts import SCHEMA, script
+
+CHUNK = 500
+"""Records that are read at a time."""
+KEPT = 600
+"""Seconds without a read after which the server removes the copy of a reader that has gone."""
+
+
+async def dump(connection: Connection, prefix: str) -> AsyncGenerator[Record | Event]:
+    """See `mycelium.backend.Backend.dump`."""
+    name = uuid4().hex
+    last_seq = int(await connection.run(script("copy"), SCHEMA, name, KEPT))
+    copy = f"{prefix}store:copy:{name}:"
+    try:
+        for kind in (Agent, Workflow, Task):
+            async for body in _records(connection, copy, kind.kind):
+                yield kind.model_validate_json(body)
+        async for event in _events(connection, f"{prefix}events", last_seq):
+            yield event
+    finally:
+        parts = ("task", "agent", "workflow", "tasks", "agents", "workflows")
+        await connection.command("UNLINK", *(f"{copy}{part}" for part in parts))
+
+
+async def _records(connection: Connection, copy: str, kind: str) -> AsyncGenerator[bytes]:
+    first = 0
+    while keys := await connection.command("ZRANGE", f"{copy}{kind}s", first, first + CHUNK - 1):
+        for body in await connection.command("HMGET", f"{copy}{kind}", *keys):
+            yield body
+        for part in (kind, f"{kind}s"):
+            await connection.command("EXPIRE", f"{copy}{part}", KEPT)
+        first += CHUNK
+
+
+async def _events(connection: Connection, log: str, last_seq: int) -> AsyncGenerator[Event]:
+    after = 0
+    while after < last_seq:
+        entries: Any = await connection.command("XRANGE", log, f"({after}", str(last_seq), "COUNT", CHUNK)
+        if not entries:
+            return
+        for at, fields in entries:
+            after = int(at.partition(b"-")[0])
+            yield Event.model_validate_json(fields[b"event"])

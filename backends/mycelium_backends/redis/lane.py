@@ -1,0 +1,62 @@
+"""Many callers, one journey: what is asked while a batch is under way goes with the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from mycelium_backends.promise import Promise
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+Send: TypeAlias = Callable[[Sequence[Q]], Awaitable[Sequence[A]]]
+MOST: Final = 256
+"""Questions in one batch."""
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""A batch ends with the question that reaches this size."""
+
+
+class Lane(Generic[Q, A]):
+    """Sends batches, one after another, in the order of the questions."""
+
+    def __init__(self, send: Send[Q, A], size: Callable[[Q], int]) -> None:
+        self._send = send
+        self._size = size
+        self._waiting: deque[tuple[Q, Promise[A]]] = deque()
+        self._driver: asyncio.Task[None] | None = None
+
+    async def ask(self, question: Q) -> A:
+        """The answer, or what was raised for the whole batch. Cancellation does not cut it short."""
+        promise = Promise[A]()
+        self._waiting.append((question, promise))
+        if self._driver is None or self._driver.done():
+            self._driver = asyncio.create_task(self._drive(), name="mycelium-redis-lane")
+        return await promise.outcome()
+
+    async def finish(self) -> None:
+        """Wait until everything that was asked is answered."""
+        while self._driver is not None and not self._driver.done():
+            await asyncio.wait([self._driver])
+
+    async def _drive(self) -> None:
+        while self._waiting:
+            batch = self._gather()
+            try:
+                answers = await self._send([question for question, _ in batch])
+            except Exception as error:  # noqa: BLE001 - a boundary: whatever failed goes to the callers
+                for _, promise in batch:
+                    promise.fail(error)
+            else:
+                for (_, promise), answer in zip(batch, answers, strict=True):
+                    promise.fulfil(answer)
+
+    def _gather(self) -> list[tuple[Q, Promise[A]]]:
+        batch: list[tuple[Q, Promise[A]]] = []
+        size = 0
+        while self._waiting and len(batch) < MOST and size < MOST_BYTES:
+            batch.append(self._waiting.popleft())
+            size += self._size(batch[-1][0])
+        return batch

@@ -1,0 +1,319 @@
+-- Apply changes, each whole or not at all. ARGV: schema, lane, the batch's number in its lane, then for each change
+-- its description as JSON and the texts it refers to. A change is applied only if what its rule saw still holds.
+--
+-- Returns the server's time and an answer for each change: {"ok", last event}, {"stale"}, {"exists", kind, key},
+-- {"history", last event} or {"type", key}. A batch that comes again, because its answer was lost, is answered as
+-- the first time.
+
+local wrong = check_types() or check_schema(ARGV[1])
+if wrong then return wrong end
+
+local LANE = S .. 'lane:' .. ARGV[2]
+local REMEMBERED = 600 -- seconds that the answer to a lane's last batch is kept
+local WORKFLOW_TTL = 3600 -- seconds that a workflow's hash is kept after its last change
+
+local earlier = call('GET', LANE)
+if earlier then
+  local batch = cmsgpack.unpack(earlier)
+  if batch[1] == ARGV[3] then
+    return batch[2]
+  end
+end
+
+local meta = call('HMGET', META, 'store_id', 'seq')
+local store_id, seq = meta[1], tonumber(meta[2] or '0')
+
+-- What a rule saw ------------------------------------------------------------------------------------------------
+
+local function version_of(kind, key)
+  local entry = index_of(kind, key)
+  return entry and entry[VERSION] or 0
+end
+
+local function waits_on_others(id, settled)
+  local open = call('SCARD', S .. 'waits:' .. id)
+  for _, other in ipairs(settled) do
+    if open == 0 then break end
+    open = open - call('SISMEMBER', S .. 'waits:' .. id, other)
+  end
+  return open > 0
+end
+
+local function tasks_of(workflow, statuses)
+  local sum = 0
+  for _, status in ipairs(statuses) do
+    sum = sum + tonumber(call('HGET', S .. 'workflow:' .. workflow .. ':counts', status) or 0)
+  end
+  return sum
+end
+
+local holds = {
+  record = function(kind, key, version) return version_of(kind, key) == version end,
+  key = function(key, id) return (call('HGET', S .. 'keys', key) or '') == id end,
+  waiters = function(id, added) return tonumber(call('HGET', S .. 'waiters:' .. id, '') or 0) == added end,
+  waits = function(id, settled, answer) return waits_on_others(id, settled) == answer end,
+  tasks = function(workflow, statuses, besides, answer) return (tasks_of(workflow, statuses) > besides) == answer end,
+}
+
+local function still_true(seen)
+  for _, fact in ipairs(seen) do
+    if not holds[fact[1]](fact[2], fact[3], fact[4], fact[5]) then return false end
+  end
+  return true
+end
+
+-- What stands in the way of a change -----------------------------------------------------------------------------
+
+local VISIBLE = {agent = 'agents:status:', workflow = 'workflows:'}
+
+local function keys_of_task(id, entry)
+  return {
+    [S .. 'ready:' .. entry[ASSIGNED]] = 'zset',
+    [S .. 'ready:' .. entry[ASSIGNED] .. ':' .. entry[TYPE]] = 'zset',
+    [S .. 'tasks:assigned:' .. entry[ASSIGNED]] = 'zset',
+    [S .. 'tasks:held:' .. entry[HOLDER]] = 'zset',
+    [S .. 'tasks:workflow:' .. entry[WORKFLOW]] = 'zset',
+    [S .. 'workflow:' .. entry[WORKFLOW] .. ':counts'] = 'hash',
+    [S .. 'waits:' .. id] = 'set',
+    [S .. 'waiters:' .. id] = 'hash',
+  }
+end
+
+local function wrong_type(kind, key, entry)
+  local keys = kind == 'task' and keys_of_task(key, entry) or {[P .. VISIBLE[kind] .. key] = 'hash'}
+  for name, wanted in pairs(keys) do
+    if not is_of_type(name, wanted) then return name end
+  end
+end
+
+local function obstacle(change)
+  if #change.history > 0 and seq > 0 then
+    return {'history', number(seq)}
+  end
+  for _, put in ipairs(change.puts) do
+    local kind, key, version = put[1], put[2], put[3]
+    if version == 1 and version_of(kind, key) > 0 then
+      return {'exists', kind, key}
+    end
+    local wrong_key = wrong_type(kind, key, put[4])
+    if wrong_key then return {'type', wrong_key} end
+  end
+  for _, event in ipairs(change.events) do
+    if not is_of_type(S .. 'log:' .. event[1], 'stream') then return {'type', S .. 'log:' .. event[1]} end
+  end
+end
+
+-- Writing --------------------------------------------------------------------------------------------------------
+
+local function count(what, by)
+  call('HINCRBY', S .. 'counts', what, by)
+end
+
+local function rescore(kind, key, before, due)
+  if due ~= '' then
+    call('ZADD', S .. 'due', due, kind .. ':' .. key)
+  elseif before and before ~= '' then
+    call('ZREM', S .. 'due', kind .. ':' .. key)
+  end
+end
+
+local function is_open(entry)
+  return entry[STATUS] == 'pending' or entry[STATUS] == 'running'
+end
+
+local function add_waits(id, dependencies, run_when)
+  for _, other in ipairs(dependencies) do
+    if is_open(index_of('task', other)) then
+      call('SADD', S .. 'waits:' .. id, other)
+      call('HSET', S .. 'waiters:' .. other, id, run_when)
+      call('HINCRBY', S .. 'waiters:' .. other, '', 1)
+    end
+  end
+end
+
+-- It has its outcome: nobody waits on it any more, and it on nobody.
+local function end_waits(id)
+  local waiters = call('HKEYS', S .. 'waiters:' .. id)
+  for _, waiter in ipairs(waiters) do
+    if waiter ~= '' then call('SREM', S .. 'waits:' .. waiter, id) end
+  end
+  if #waiters > 0 then call('DEL', S .. 'waiters:' .. id) end
+end
+
+local function forget_waits(id)
+  for _, other in ipairs(call('SMEMBERS', S .. 'waits:' .. id)) do
+    call('HDEL', S .. 'waiters:' .. other, id)
+  end
+  call('DEL', S .. 'waits:' .. id)
+end
+
+local function show_progress(workflow)
+  local entry = index_of('workflow', workflow)
+  if not entry or entry[4] == 1 then return end -- an agent drives it by hand
+  local counts, all, open = call('HGETALL', S .. 'workflow:' .. workflow .. ':counts'), 0, 0
+  for i = 1, #counts, 2 do
+    all = all + tonumber(counts[i + 1])
+    if counts[i] == 'pending' or counts[i] == 'running' then open = open + tonumber(counts[i + 1]) end
+  end
+  local key = P .. 'workflows:' .. workflow
+  if all > 0 and is_of_type(key, 'hash') then
+    call('HSET', key, 'progress', string.format('%.4g', (all - open) / all))
+    call('EXPIRE', key, WORKFLOW_TTL)
+  end
+end
+
+local function count_status(id, entry, before)
+  local n = number(entry[NUMBER])
+  if before then
+    if before[STATUS] == entry[STATUS] then return end
+    count('task:' .. before[STATUS], -1)
+    call('ZREM', S .. 'tasks:status:' .. before[STATUS], id)
+  end
+  count('task:' .. entry[STATUS], 1)
+  call('ZADD', S .. 'tasks:status:' .. entry[STATUS], n, id)
+  if entry[WORKFLOW] == '' then return end
+  local counts = S .. 'workflow:' .. entry[WORKFLOW] .. ':counts'
+  if before then call('HINCRBY', counts, before[STATUS], -1) end
+  call('HINCRBY', counts, entry[STATUS], 1)
+  if before and is_open(before) ~= is_open(entry) then show_progress(entry[WORKFLOW]) end
+end
+
+local function set_holder(id, entry, before)
+  local was = before and before[HOLDER] or ''
+  if was == entry[HOLDER] then return end
+  if was ~= '' then call('ZREM', S .. 'tasks:held:' .. was, id) end
+  if entry[HOLDER] ~= '' then call('ZADD', S .. 'tasks:held:' .. entry[HOLDER], number(entry[NUMBER]), id) end
+end
+
+local function register(id, entry)
+  local n = number(entry[NUMBER])
+  call('ZADD', S .. 'tasks', n, id)
+  if entry[ASSIGNED] ~= '' then call('ZADD', S .. 'tasks:assigned:' .. entry[ASSIGNED], n, id) end
+  if entry[WORKFLOW] ~= '' then call('ZADD', S .. 'tasks:workflow:' .. entry[WORKFLOW], n, id) end
+  if entry[KEY] ~= '' then call('HSET', S .. 'keys', entry[KEY], id) end
+end
+
+local function put_task(id, entry)
+  local before = index_of('task', id)
+  if before then
+    entry[NUMBER] = before[NUMBER]
+    leave(id, before)
+  else
+    entry[NUMBER] = call('HINCRBY', META, 'tasks', 1)
+    register(id, entry)
+  end
+  enter(id, entry, not before)
+  count_status(id, entry, before)
+  set_holder(id, entry, before)
+  rescore('task', id, before and before[DUE], entry[DUE])
+  if before and before[BLOCKED] == 1 and entry[BLOCKED] == 0 then forget_waits(id) end
+  if before and is_open(before) and not is_open(entry) then end_waits(id) end
+  write_index('task', id, entry)
+end
+
+-- Agents: version, status, due. Workflows: version, number, status, driven by hand.
+
+local function put_agent(name, entry, shown)
+  local before = index_of('agent', name)
+  if not before then
+    call('ZADD', S .. 'agents', 0, name)
+  elseif before[2] ~= entry[2] then
+    count('agent:' .. before[2], -1)
+  end
+  if not before or before[2] ~= entry[2] then count('agent:' .. entry[2], 1) end
+  rescore('agent', name, before and before[3], entry[3])
+  write_index('agent', name, entry)
+  local key = P .. 'agents:status:' .. name
+  call('HSET', key, unpack(shown.fields))
+  call('PEXPIRE', key, shown.ttl)
+end
+
+local function put_workflow(id, entry, shown)
+  local before = index_of('workflow', id)
+  entry[2] = before and before[2] or call('HINCRBY', META, 'workflows', 1)
+  local n = number(entry[2])
+  call('ZADD', S .. 'workflows', n, id)
+  if before and before[3] ~= entry[3] then
+    count('workflow:' .. before[3], -1)
+    call('ZREM', S .. 'workflows:status:' .. before[3], id)
+  end
+  if not before or before[3] ~= entry[3] then
+    count('workflow:' .. entry[3], 1)
+    call('ZADD', S .. 'workflows:status:' .. entry[3], n, id)
+  end
+  write_index('workflow', id, entry)
+  local key = P .. 'workflows:' .. id
+  call('HSET', key, unpack(shown.fields))
+  call('EXPIRE', key, WORKFLOW_TTL)
+end
+
+local put = {task = put_task, agent = put_agent, workflow = put_workflow}
+
+local function remove_agent(name)
+  local before = index_of('agent', name)
+  if not before then return end
+  count('agent:' .. before[2], -1)
+  call('ZREM', S .. 'agents', name)
+  call('ZREM', S .. 'due', 'agent:' .. name)
+  call('HDEL', S .. 'agent:index', name)
+  call('HDEL', S .. 'agent', name)
+  call('DEL', P .. 'agents:status:' .. name)
+end
+
+local function append(at, id, channel, rest)
+  local n = number(at)
+  local event = '{"seq":' .. n .. ',"id":' .. id .. ',' .. rest
+  call('XADD', P .. 'events', n .. '-0', 'event', event)
+  call('XADD', S .. 'log:' .. channel, n .. '-0', 'n', '')
+  return event
+end
+
+local function apply(change, texts)
+  for _, each in ipairs(change.puts) do
+    call('HSET', S .. each[1], each[2], ARGV[texts + each[5]])
+    put[each[1]](each[2], each[4], each[6])
+  end
+  for _, new in ipairs(change.waiting) do
+    add_waits(new[1], new[2], new[3])
+  end
+  for _, workflow in ipairs(change.workflows) do
+    show_progress(workflow)
+  end
+  for _, name in ipairs(change.removes) do
+    remove_agent(name)
+  end
+  for _, event in ipairs(change.history) do
+    append(event[1], event[2], event[3], ARGV[texts + event[4]])
+    seq = event[1]
+  end
+  for _, event in ipairs(change.events) do
+    seq = seq + 1
+    local said = append(seq, '"' .. store_id .. '-' .. number(seq) .. '"', event[1], ARGV[texts + event[2]])
+    call('PUBLISH', P .. event[1], said)
+  end
+end
+
+local function answer(change, texts)
+  if not still_true(change.seen) then return {'stale'} end
+  local refusal = obstacle(change)
+  if refusal then return refusal end
+  apply(change, texts)
+  return {'ok', number(#change.events > 0 and seq or 0)}
+end
+
+local answers, wrote, at = {}, false, 4
+while at <= #ARGV do
+  local change = cjson.decode(ARGV[at])
+  answers[#answers + 1] = answer(change, at)
+  wrote = wrote or (answers[#answers][1] == 'ok' and change.writes)
+  at = at + 1 + change.texts
+end
+
+local now = call('TIME')
+local reply = {now[1], now[2], answers}
+if wrote then
+  call('HSET', META, 'seq', number(seq))
+  call('SET', LANE, cmsgpack.pack({ARGV[3], reply}), 'EX', REMEMBERED)
+  call('PUBLISH', P .. 'store:changes', number(seq))
+end
+return reply

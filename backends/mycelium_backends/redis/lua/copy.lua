@@ -1,0 +1,12 @@
+-- Copy all records aside, as they are at this moment, to be read in parts. ARGV: schema, name of the copy, seconds
+-- that it is kept. Returns the number of the last event.
+
+local wrong = check_types() or check_schema(ARGV[1])
+if wrong then return wrong end
+for _, part in ipairs({'task', 'agent', 'workflow', 'tasks', 'agents', 'workflows'}) do
+  local copy = S .. 'copy:' .. ARGV[2] .. ':' .. part
+  if call('COPY', S .. part, copy) == 1 then
+    call('EXPIRE', copy, ARGV[3])
+  end
+end
+return call('HGET', META, 'seq') or '0'

@@ -1,0 +1,142 @@
+-- What all scripts share: where things are kept, and how a task moves between the indexes it is found by.
+-- KEYS[1] is `{namespace}:store:meta`. All keys begin with `{namespace}:`, so that a cluster keeps them together.
+
+local P = string.sub(KEYS[1], 1, -11)
+local S = P .. 'store:'
+local META = KEYS[1]
+local PRIORITIES = {[0] = 'low', 'normal', 'high', 'critical'}
+local AHEAD = 2 ^ 50 -- the distance between two priorities in the order of claims
+local READY, LATER, RESERVED = 1, 2, 3 -- how a task may be claimed; 0 where it may not
+
+-- The columns of a task's index entry.
+local VERSION, NUMBER, STATUS, RANK, ASSIGNED, HOLDER, WORKFLOW, CLAIMABLE, DUE, TYPE, KEY, BLOCKED =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+
+local call = redis.call
+
+local TYPES = {
+  [META] = 'hash', [S .. 'task'] = 'hash', [S .. 'agent'] = 'hash', [S .. 'workflow'] = 'hash',
+  [S .. 'task:index'] = 'hash', [S .. 'agent:index'] = 'hash', [S .. 'workflow:index'] = 'hash',
+  [S .. 'counts'] = 'hash', [S .. 'keys'] = 'hash', [S .. 'tasks'] = 'zset', [S .. 'ready'] = 'zset',
+  [S .. 'later'] = 'zset', [S .. 'reserved'] = 'zset', [S .. 'due'] = 'zset', [S .. 'agents'] = 'zset',
+  [S .. 'workflows'] = 'zset', [P .. 'events'] = 'stream',
+  [P .. 'tasks:queue:low'] = 'list', [P .. 'tasks:queue:normal'] = 'list', [P .. 'tasks:queue:high'] = 'list',
+  [P .. 'tasks:queue:critical'] = 'list',
+}
+for _, status in ipairs({'pending', 'running', 'completed', 'failed', 'cancelled', 'skipped'}) do
+  TYPES[S .. 'tasks:status:' .. status] = 'zset'
+  TYPES[S .. 'workflows:status:' .. status] = 'zset'
+end
+
+local function is_of_type(key, wanted)
+  local found = call('TYPE', key).ok
+  return found == 'none' or found == wanted
+end
+
+-- Nothing is written where another program has put something of its own: a script that fails is not rolled back.
+local function check_types()
+  for key, wanted in pairs(TYPES) do
+    if not is_of_type(key, wanted) then
+      return redis.error_reply('WRONGTYPE ' .. key .. ' is not a ' .. wanted)
+    end
+  end
+end
+
+local function check_schema(wanted)
+  local found = call('HGET', META, 'schema')
+  if found ~= wanted then
+    return redis.error_reply('SCHEMA ' .. (found or 'none'))
+  end
+end
+
+local function number(value)
+  return string.format('%.0f', value)
+end
+
+local function index_of(kind, key)
+  local packed = call('HGET', S .. kind .. ':index', key)
+  return packed and cmsgpack.unpack(packed)
+end
+
+local function write_index(kind, key, entry)
+  call('HSET', S .. kind .. ':index', key, cmsgpack.pack(entry))
+end
+
+local function queue_of(entry)
+  return P .. 'tasks:queue:' .. PRIORITIES[entry[RANK]]
+end
+
+local function place_in_order(entry)
+  return number((3 - entry[RANK]) * AHEAD + entry[NUMBER])
+end
+
+-- Lists cannot be searched, so claims follow sorted sets; the queues that people read hold the same tasks.
+local function make_ready(id, entry, new)
+  local at = place_in_order(entry)
+  call('ZADD', S .. 'ready:' .. entry[ASSIGNED], at, id)
+  call('ZADD', S .. 'ready:' .. entry[ASSIGNED] .. ':' .. entry[TYPE], at, id)
+  call('ZADD', S .. 'ready', number(entry[NUMBER]), id)
+  local queue = queue_of(entry)
+  local oldest = not new and call('LINDEX', queue, -1)
+  local other = oldest and index_of('task', oldest)
+  if other and other[NUMBER] > entry[NUMBER] then
+    call('RPUSH', queue, id)
+  else
+    call('LPUSH', queue, id)
+  end
+end
+
+local function leave_ready(id, entry)
+  call('ZREM', S .. 'ready:' .. entry[ASSIGNED], id)
+  call('ZREM', S .. 'ready:' .. entry[ASSIGNED] .. ':' .. entry[TYPE], id)
+  call('ZREM', S .. 'ready', id)
+  call('LREM', queue_of(entry), -1, id)
+end
+
+local function enter(id, entry, new)
+  if entry[CLAIMABLE] == READY then
+    make_ready(id, entry, new)
+  elseif entry[CLAIMABLE] == LATER then
+    call('ZADD', S .. 'later', entry[DUE], id)
+  end
+end
+
+local function leave(id, entry)
+  if entry[CLAIMABLE] == READY then
+    leave_ready(id, entry)
+  elseif entry[CLAIMABLE] == LATER then
+    call('ZREM', S .. 'later', id)
+  elseif entry[CLAIMABLE] == RESERVED then
+    call('ZREM', S .. 'reserved', id)
+  end
+end
+
+local function move(id, entry, claimable)
+  leave(id, entry)
+  entry[CLAIMABLE] = claimable
+  enter(id, entry, false)
+  write_index('task', id, entry)
+end
+
+-- Tasks whose time has come, and those that somebody reserved and never claimed, are ready.
+local function wake(now)
+  for _, key in ipairs({'later', 'reserved'}) do
+    for _, id in ipairs(call('ZRANGEBYSCORE', S .. key, '-inf', now, 'LIMIT', 0, 1000)) do
+      move(id, index_of('task', id), READY)
+    end
+  end
+end
+
+-- More arguments than these would overflow Lua's stack.
+local CHUNK = 1000
+
+local function read_all(kind, keys)
+  local found = {}
+  for first = 1, #keys, CHUNK do
+    local part = call('HMGET', S .. kind, unpack(keys, first, math.min(first + CHUNK - 1, #keys)))
+    for _, body in ipairs(part) do
+      found[#found + 1] = body
+    end
+  end
+  return found
+end
