@@ -35,7 +35,7 @@ from mycelium.models import (
     validated,
 )
 from mycelium.models.base import Model, is_id
-from mycelium.rules import Change, Rule, Waiter
+from mycelium.rules import Change, Rule, Terms, Waiter
 from mycelium_backends.bell import Bells
 
 T = TypeVar("T")
@@ -54,8 +54,9 @@ class MemoryBackend:
     mode = "memory"
     url = "memory:"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, terms: Terms = Terms()) -> None:
         self._clock = clock
+        self._terms = terms
         self._records: dict[type[Record], dict[str, Record]] = {Agent: {}, Workflow: {}, Task: {}}
         self._log: list[Event] = []
         self._bells = Bells()
@@ -150,7 +151,7 @@ class MemoryBackend:
 
     def _view(self) -> MemoryView:
         self._check_open()
-        return MemoryView(self._records, self._clock())
+        return MemoryView(self._records, self._clock(), self._terms)
 
     def _apply(self, change: Change[T], now: datetime) -> Committed[T]:
         last = self._log[-1].seq if self._log else 0
@@ -184,6 +185,7 @@ class MemoryView:
 
     records: dict[type[Record], dict[str, Record]]
     now: datetime
+    terms: Terms = Terms()
 
     def all(self, kind: type[R]) -> Iterator[R]:
         return cast("Iterator[R]", iter(self.records[kind].values()))
@@ -209,6 +211,10 @@ class MemoryView:
 
     def open_dependencies(self, task: Task) -> list[str]:
         return [key for key in task.depends_on if (other := self.get(Task, key)) and other.open]
+
+    def has_room(self, agent: str) -> bool:
+        most = self.terms.max_tasks
+        return most is None or sum(task.agent == agent for task in self.all(Task)) < most
 
     def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
         return any(

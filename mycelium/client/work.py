@@ -59,10 +59,11 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         `task.lease`, and this client remembers its token.
 
         Raises:
-            NotClaimable: the named task is held, assigned elsewhere, or waits for something; says which.
+            NotClaimable: the named task is held, assigned elsewhere, or waits for something; says which. Or the
+                agent holds as many tasks as the store allows one to.
             IllegalTransition: the named task is finished.
         """
-        name = checked(agent) if agent else self.agent
+        name = self.agent if agent is None else checked(agent)
         within("lease_seconds", lease_seconds, 0.05, MAX_SECONDS)
         wanted = tuple(dict.fromkeys(validated(Types, types=types).types))
         key = None if task_id is None else checked(task_id)
@@ -78,7 +79,8 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         try:
             return await self._keep(await self._commit(claim))
         except NotClaimable:
-            if await self._commit(lambda view: rules.expire_task(view, key)) is None:
+            # The task may be free, or one that this agent lost, without anybody having noticed.
+            if await self._commit(lambda view: rules.expire_task(view, key)) is None and not await self.housekeep():
                 raise
             return await self._keep(await self._commit(claim))
 
@@ -86,10 +88,17 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         def grant(view: rules.View, task: Task) -> rules.Change[Task]:
             return rules.grant(view, task, agent=request.agent, seconds=request.seconds)
 
-        committed = await self.backend.claim(request, grant)
-        while committed is None and await self.housekeep():
-            committed = await self.backend.claim(request, grant)
-        return None if committed is None else await self._keep(committed.result)
+        while True:
+            try:
+                committed = await self.backend.claim(request, grant)
+            except NotClaimable:
+                if not await self.housekeep():
+                    raise
+                continue
+            if committed is not None:
+                return await self._keep(committed.result)
+            if not await self.housekeep():
+                return None
 
     async def _keep(self, task: Task) -> Task:
         """Remember a new lease; if the caller was cancelled meanwhile, nobody will work on it, so give it back."""

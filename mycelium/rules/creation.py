@@ -7,7 +7,7 @@ from typing import Final
 
 from mycelium.errors import Conflict, DependencyCycle, UnknownDependency
 from mycelium.models import OPEN, TASKS, Task, TaskSpec, TaskStatus
-from mycelium.rules.view import Change, Draft, View, about
+from mycelium.rules.view import Change, Draft, Terms, View, about
 
 COMPARED: Final = tuple(name for name in TaskSpec.model_fields if name not in {"not_before", "depends_on"})
 """What must be equal for two creations with one idempotency key to be the same. Time may clear `not_before`."""
@@ -20,6 +20,7 @@ def create_task(view: View, spec: TaskSpec, *, id: str, created_by: str | None) 
         Conflict: the id is taken, or the idempotency key was used for something else.
         UnknownDependency, DependencyCycle: see `depends_on`.
     """
+    spec = _on_terms(spec, view.terms)
     if spec.idempotency_key is not None:
         (earlier,) = view.tasks_by_idempotency_key([spec.idempotency_key])
         if earlier is not None:
@@ -50,6 +51,7 @@ def _as_json(spec: TaskSpec, name: str) -> str:
 
 def add_task(draft: Draft, spec: TaskSpec, *, id: str, created_by: str | None, workflow_id: str | None = None) -> Task:
     """Put a new task into the draft, blocked, skipped or ready as its dependencies say."""
+    spec = _on_terms(spec, draft.view.terms)
     dependencies = tuple(dict.fromkeys(spec.depends_on))
     draft.read(Task, dependencies)
     found = {key: draft.get(Task, key) for key in dependencies}
@@ -70,6 +72,13 @@ def add_task(draft: Draft, spec: TaskSpec, *, id: str, created_by: str | None, w
     if task.status == "skipped":
         draft.event(TASKS, "task.skipped", None, **about(task))
     return task
+
+
+def _on_terms(spec: TaskSpec, terms: Terms) -> TaskSpec:
+    """The spec with what the store's terms add to it."""
+    if spec.timeout_seconds is not None or terms.task_timeout_seconds is None:
+        return spec
+    return spec.model_copy(update={"timeout_seconds": terms.task_timeout_seconds})
 
 
 def _check_key(draft: Draft, key: str | None) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from mycelium.errors import IllegalTransition, NotClaimable, StaleLease
 from mycelium.models import TASKS, Lease, Task
-from mycelium.rules.view import Change, Draft, View, about, require
+from mycelium.rules.view import Change, Draft, Terms, View, about, require
 
 
 def claim_task(view: View, task_id: str, *, agent: str, seconds: float) -> Change[Task]:
@@ -54,7 +54,13 @@ def _obstacle(task: Task, agent: str, now: datetime) -> NotClaimable | None:
 
 
 def grant(view: View, task: Task, *, agent: str, seconds: float) -> Change[Task]:
-    """Lease a task that is ready and fits. The token is higher than any the task had, and than most others."""
+    """Lease a task that is ready and fits. The token is higher than any the task had, and than most others.
+
+    Raises:
+        NotClaimable: the agent holds as many tasks as the store's terms allow.
+    """
+    if not view.has_room(agent):
+        raise _full_hands(task, agent, view.terms)
     now = view.now
     token = max(task.token + 1, int(now.timestamp() * 1_000_000))
     draft = Draft(view)
@@ -71,6 +77,16 @@ def grant(view: View, task: Task, *, agent: str, seconds: float) -> Change[Task]
     )
     draft.event(TASKS, "task.started", agent, **about(running), attempt=running.attempt)
     return draft.change(running)
+
+
+def _full_hands(task: Task, agent: str, terms: Terms) -> NotClaimable:
+    return NotClaimable(
+        f"{agent} cannot claim {task.id}: it holds {terms.max_tasks} tasks already, as many as max_tasks allows here.",
+        hint="Finish or release one of them first.",
+        task_id=task.id,
+        agent=agent,
+        max_tasks=terms.max_tasks,
+    )
 
 
 def renew_lease(view: View, task_id: str, *, token: int | None) -> Change[Task]:

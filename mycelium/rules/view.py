@@ -15,6 +15,16 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a store demands of everyone who works on it. By default nothing."""
+
+    max_tasks: int | None = None
+    """So many tasks an agent may hold at a time."""
+    task_timeout_seconds: float | None = None
+    """So long an attempt may take, at tasks that say nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Waiter:
     """A blocked task that waits on the one that was asked about."""
 
@@ -31,6 +41,11 @@ class View(Protocol):
     @property
     def now(self) -> datetime:
         """The store's time, UTC. It does not move while a rule runs."""
+        ...
+
+    @property
+    def terms(self) -> Terms:
+        """What this store demands. Where it is opened on none, `Terms()`."""
         ...
 
     def get(self, kind: type[R], key: str) -> R | None:
@@ -51,6 +66,10 @@ class View(Protocol):
 
     def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
         """Whether this blocked task also waits on a task that is not in `settled`."""
+        ...
+
+    def has_room(self, agent: str) -> bool:
+        """Whether this agent holds fewer tasks than `terms.max_tasks`. Where that is None, True."""
         ...
 
     def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:

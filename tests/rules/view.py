@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from mycelium.models import OPEN, Record, Task, TaskStatus
-from mycelium.rules import Change, Waiter
+from mycelium.rules import Change, Terms, Waiter
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -20,6 +20,7 @@ class TableView:
 
     records: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
     now: datetime = NOW
+    terms: Terms = Terms()
     changes: list[tuple[TaskStatus, TaskStatus]] = field(default_factory=list[tuple[TaskStatus, TaskStatus]])
     """Every change of a task's status that was applied."""
 
@@ -51,6 +52,10 @@ class TableView:
         task = self.get(Task, task_id)
         keys = task.depends_on if task else ()
         return any(key not in settled and (other := self.get(Task, key)) and other.open for key in keys)
+
+    def has_room(self, agent: str) -> bool:
+        most = self.terms.max_tasks
+        return most is None or sum(task.agent == agent for task in self.tasks()) < most
 
     def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
         assert statuses <= OPEN | {"failed", "cancelled"}

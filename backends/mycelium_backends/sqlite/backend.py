@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,7 @@ from mycelium_backends.sqlite.errors import translated, unavailable
 from mycelium_backends.sqlite.find import find, read_all, read_due, read_events, read_stats
 from mycelium_backends.sqlite.lock import FileLock
 from mycelium_backends.sqlite.schema import migrate
-from mycelium_backends.sqlite.url import path_of, url_of
+from mycelium_backends.sqlite.url import Address, address_of
 from mycelium_backends.sqlite.view import SqliteView
 from mycelium_backends.sqlite.writer import Decide, Writer
 
@@ -43,11 +44,12 @@ async def open_backend(url: str, clock: Clock) -> SqliteBackend:
 
     Raises:
         UnknownBackend: the URL names no file.
+        InvalidInput: a term in it is wrong.
         StoreDamaged, StoreReadOnly, StoreLocked, SchemaTooNew, BackendUnavailable: it cannot be used.
     """
-    path = path_of(url)
-    opened = await to_thread.run_sync(_open, path)
-    return SqliteBackend(path, *opened, clock=clock)
+    address = address_of(url)
+    opened = await to_thread.run_sync(_open, address.path)
+    return SqliteBackend(address, *opened, clock=clock)
 
 
 def _open(path: Path) -> tuple[FileLock, sqlite3.Connection]:
@@ -72,11 +74,10 @@ class SqliteBackend:
     cost 60. Listings and counts, which may read much, run in a thread.
     """
 
-    mode = "sqlite"
-
-    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, *, clock: Clock) -> None:
-        self.url = url_of(path)
-        self.path = path
+    def __init__(self, address: Address, lock: FileLock, connection: sqlite3.Connection, *, clock: Clock) -> None:
+        self.mode = address.mode
+        self.url = address.url
+        self.path = path = address.path
         self._clock = clock
         self._lock = lock
         self._loop = asyncio.get_running_loop()
@@ -84,8 +85,10 @@ class SqliteBackend:
         self._lister = connections.reader(path)
         self._listing = anyio.Lock()
         self._dumping: set[sqlite3.Connection] = set()
-        self._doorbell = Doorbell(path, self._reader)
-        self._writer = Writer(connection, lock, path, clock=clock, loop=self._loop, changed=self._changed)
+        self._doorbell = Doorbell(path, self._reader, address.poll_seconds)
+        self._writer = Writer(
+            connection, lock, path, clock=clock, loop=self._loop, changed=self._changed, terms=address.terms
+        )
         self._closed = False
 
     async def get(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
@@ -145,7 +148,8 @@ class SqliteBackend:
 
     async def stats(self) -> Stats:
         size = sum(_size(file) for file in self._files())
-        return await self._list(lambda connection: read_stats(connection, self._clock(), self.url, size))
+        counted = await self._list(lambda connection: read_stats(connection, self._clock(), self.url, size))
+        return replace(counted, mode=self.mode)
 
     async def aclose(self) -> None:
         if self._closed:

@@ -30,7 +30,9 @@ FAST_POLL: Final = 0.05
 class Doorbell:
     """Rings the local bells when another process rings, and the other processes' when this one does."""
 
-    def __init__(self, store: Path, watcher: sqlite3.Connection) -> None:
+    def __init__(self, store: Path, watcher: sqlite3.Connection, poll: float | None = None) -> None:
+        """Watch this store. `poll` are the seconds between two looks, if not as often as is good."""
+        self._poll = poll
         self._folder = store.with_name(f"{store.name}-bells")
         self._name = f"{os.getpid()}-{uuid4().hex[:6]}"
         self._watcher = watcher
@@ -113,7 +115,7 @@ class Doorbell:
         self._look_again()
 
     def _look_again(self) -> None:
-        rest = POLL if self._listener is not None else FAST_POLL
+        rest = self._poll or (POLL if self._listener is not None else FAST_POLL)
         self._timer = asyncio.get_running_loop().call_later(rest, self._look)
 
     def _data_version(self) -> int:

@@ -21,7 +21,7 @@ from mycelium_backends.sqlite.errors import damaged, first_fault, translated
 from mycelium_backends.sqlite.find import read_stats
 from mycelium_backends.sqlite.lock import holder_of
 from mycelium_backends.sqlite.schema import VERSION, check
-from mycelium_backends.sqlite.url import path_of, url_of
+from mycelium_backends.sqlite.url import address_of
 
 FRAGILE: Final = ((3, 7, 0), (3, 51, 2))
 """The versions of SQLite, first to last, that can damage a WAL under several writers."""
@@ -35,8 +35,10 @@ def find_place(url: str) -> SqlitePlace:
 
     Raises:
         UnknownBackend: the URL names no file.
+        InvalidInput: a term in it is wrong.
     """
-    return SqlitePlace(path_of(url))
+    address = address_of(url)
+    return SqlitePlace(address.path, address.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,7 @@ class SqlitePlace:
     """See `mycelium.place.Place`."""
 
     path: Path
-
-    @property
-    def url(self) -> str:
-        return url_of(self.path)
+    url: str
 
     @property
     def reason(self) -> str:

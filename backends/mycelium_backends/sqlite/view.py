@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TypeVar
 
 from mycelium.models import Agent, Record, Task, TaskStatus, Workflow
-from mycelium.rules import Waiter
+from mycelium.rules import Terms, Waiter
 
 R = TypeVar("R", bound=Record)
 
@@ -25,10 +25,11 @@ WAKE = "UPDATE tasks SET claimable = 1 WHERE claimable = 2 AND due_at <= ?"
 class SqliteView:
     """See `mycelium.rules.View`: what one connection sees, inside a transaction if a rule reads it."""
 
-    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: datetime, terms: Terms = Terms()) -> None:
         self._execute = connection.execute
         self._woken = False
         self.now = now
+        self.terms = terms
 
     def get(self, kind: type[R], key: str) -> R | None:
         row = self._execute(BY_KEY[kind], (key,)).fetchone()
@@ -52,6 +53,13 @@ class SqliteView:
 
     def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
         return any(self._has(workflow_id, status, besides) for status in statuses)
+
+    def has_room(self, agent: str) -> bool:
+        most = self.terms.max_tasks
+        if most is None:
+            return True
+        held = "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE holder = ? LIMIT ?)"
+        return self._execute(held, (agent, most)).fetchone()[0] < most
 
     def _has(self, workflow_id: str, status: TaskStatus, besides: Set[str]) -> bool:
         rows = self._execute("SELECT id FROM tasks WHERE workflow_id = ? AND status = ?", (workflow_id, status))

@@ -19,7 +19,7 @@ import anyio
 
 from mycelium.backend import Clock, Committed
 from mycelium.errors import MyceliumError, StoreError, StoreFull
-from mycelium.rules import Change
+from mycelium.rules import Change, Terms
 from mycelium_backends.sqlite.apply import Applier
 from mycelium_backends.sqlite.errors import translated, unavailable
 from mycelium_backends.sqlite.lock import FileLock
@@ -64,8 +64,10 @@ class Writer:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         changed: Callable[[], None],
+        terms: Terms,
     ) -> None:
         self.connection = connection
+        self._terms = terms
         self._lock = lock
         self._path = path
         self._inode = path.stat().st_ino
@@ -155,7 +157,7 @@ class Writer:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            view = SqliteView(connection, self._clock())
+            view = SqliteView(connection, self._clock(), self._terms)
             applier = Applier(connection, self._store_id, view.now, view.last_seq())
             for job in group:
                 job.outcome = self._decide(job, view, applier)
