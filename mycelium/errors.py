@@ -5,6 +5,7 @@
     │   ├── InvalidId           invalid_id
     │   ├── InvalidCursor       invalid_cursor
     │   ├── TooLarge            too_large
+    │   ├── InvalidConfig       invalid_config
     │   ├── UnknownDependency   unknown_dependency
     │   └── DependencyCycle     dependency_cycle
     ├── NotFound                not_found
@@ -74,6 +75,12 @@ class TooLarge(InvalidInput):
     """A JSON object is over the size limit; it is refused whole."""
 
     code = "too_large"
+
+
+class InvalidConfig(InvalidInput):
+    """A setting is wrong, in the configuration's file, a variable or a flag."""
+
+    code = "invalid_config"
 
 
 def _few(names: Sequence[str]) -> Sequence[str]:

@@ -46,6 +46,12 @@ class Place(Protocol):
         ...
 
 
+def scheme_of(url: str) -> str:
+    """What the URL begins with, which says who opens it. A word alone is the name of a mode, which `auto` knows."""
+    scheme, colon, _ = url.partition(":")
+    return scheme if colon else "auto"
+
+
 class FindPlace(Protocol):
     """What an entry point of the group `mycelium.places` names."""
 
@@ -56,9 +62,9 @@ def place_at(url: str) -> Place | None:
     """The place that a URL names; None for backends that have none, such as memory.
 
     Raises:
-        StoreError: there is no store that this URL could stand for.
+        InvalidConfig, StoreError: there is no store that this URL could stand for.
     """
     from importlib.metadata import entry_points
 
-    found = entry_points(group="mycelium.places", name=url.partition(":")[0])
+    found = entry_points(group="mycelium.places", name=scheme_of(url))
     return next((cast("FindPlace", each.load())(url) for each in found), None)

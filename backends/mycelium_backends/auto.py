@@ -1,48 +1,34 @@
-"""`auto`: the store that fits where one stands. The same from every folder of a project."""
+"""`auto`: the store that fits where one stands. The same from every folder of a project.
+
+auto                                 what is configured, or else what is there
+redis, taskqueue, sqlite, markdown   this kind, where the configuration says it is
+auto:?NAME=VALUE&config=FILE         the same with settings over the configured ones, and of another file
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from anyio import to_thread
 
 from mycelium.backend import Backend, Clock
 from mycelium.client import open_backend as open_url
-from mycelium.errors import BackendUnavailable
+from mycelium.errors import BackendUnavailable, UnknownBackend
 from mycelium.place import Finding, Place, place_at
-from mycelium_backends.git import main_folder
 
-FOLDER: Final = ".mycelium"
-FILE: Final = "mycelium.db"
+if TYPE_CHECKING:
+    from mycelium.settings import Configuration, Surroundings
+    from mycelium_backends.candidates import Candidate
 
+log = logging.getLogger("mycelium.auto")
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """All that the choice depends on, apart from the files themselves."""
-
-    cwd: Path
-    data_folder: Path
-    """Where this user's programs keep their data."""
-
-    @classmethod
-    def here(cls) -> Surroundings:
-        """Those of this process."""
-        from platformdirs import user_data_path
-
-        return cls(cwd=Path.cwd(), data_folder=user_data_path("mycelium", appauthor=False))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A store that could be used, and what stands against it."""
-
-    url: str
-    reason: str
-    folder: Path | None = None
-    """The folder that has to be made for it."""
-    problem: str = ""
+MODE: Final = "coordination.mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,79 +48,89 @@ class Choice:
 
 
 def choose(surroundings: Surroundings) -> Choice:
-    """The first candidate that nothing stands against. Looks at files, and changes none.
+    """The first candidate that nothing stands against. Looks at files and asks servers, and changes nothing. Blocks.
 
     Raises:
-        BackendUnavailable: there is none; says what was tried.
+        InvalidConfig: a setting is wrong.
+        BackendUnavailable: there is no candidate, and says what was tried; or one answers, and refuses us.
     """
+    from mycelium.settings import configuration
+    from mycelium_backends.candidates import CANDIDATES
+
+    config = configuration(surroundings)
     tried: list[str] = []
-    for candidates in CANDIDATES:
-        for candidate in candidates(surroundings):
+    for candidates in CANDIDATES[config.settings.coordination.mode]:
+        for candidate in candidates(config):
             if not candidate.problem:
                 return Choice(candidate, tuple(tried))
-            tried.append(f"{candidate.url} ({candidate.reason}): {candidate.problem}")
-    raise BackendUnavailable(
-        f"No store can be used here. Tried {'; '.join(tried)}.",
+            tried.append(f"{candidate.shown} ({candidate.reason}): {candidate.problem}")
+    raise _none(config, tried)
+
+
+def _none(config: Configuration, tried: Sequence[str]) -> BackendUnavailable:
+    forced = f" (mode {config.settings.coordination.mode}, by {config.origin(MODE)})" if config.given(MODE) else ""
+    return BackendUnavailable(
+        f"No store can be used here{forced}. Tried {'; '.join(tried)}.",
         hint="Mend that, or name a store with --backend or MYCELIUM_BACKEND, such as sqlite:///team.db.",
-        tried=tried,
+        tried=list(tried),
     )
 
 
-def _sqlite(surroundings: Surroundings) -> Iterable[Candidate]:
-    # Only one of the two: a project whose store cannot be written must not be split into a team for each user.
-    project = project_around(surroundings.cwd)
-    if project is None:
-        yield _in_folder(surroundings.data_folder, "outside a project, this user's own store")
-    else:
-        yield _in_folder(project / FOLDER, f"the store of the project {project}")
+def surroundings_of(url: str) -> Surroundings:
+    """Those of this process, with the settings that the URL brings.
 
+    Raises:
+        UnknownBackend: it is not of one of the forms above.
+    """
+    from mycelium.settings import MODES, Surroundings
 
-CANDIDATES: Final[Sequence[Callable[[Surroundings], Iterable[Candidate]]]] = (_sqlite,)
-"""In the order of preference."""
-
-
-def project_around(cwd: Path) -> Path | None:
-    """The nearest folder, from `cwd` upwards, with `.git` or `.mycelium`; for a worktree, the main one."""
-    for folder in [cwd, *cwd.parents]:
-        if (folder / ".git").exists():
-            return main_folder(folder)
-        if (folder / FOLDER).is_dir():
-            return folder
-    return None
-
-
-def _in_folder(folder: Path, reason: str) -> Candidate:
-    return Candidate(f"sqlite:///{folder / FILE}", reason, folder=folder, problem=_problem_with(folder))
-
-
-def _problem_with(folder: Path) -> str:
-    """Why nothing can be written in a folder that is there or is to be made; empty if it can."""
-    there = next((each for each in [folder, *folder.parents] if each.exists()), folder)
-    if not there.is_dir():
-        return f"{there} is not a folder"
-    return "" if os.access(there, os.W_OK | os.X_OK) else f"this user may not write in {there}"
+    word, _, query = url.partition(":")
+    if word not in MODES or (query and not query.startswith("?")):
+        raise UnknownBackend(
+            f"{url!r} names no store.",
+            hint=f"Use a URL such as sqlite:///team.db, or one of: {', '.join(MODES)}.",
+            url=url,
+        )
+    flags = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+    file = flags.pop("config", None)
+    if word != "auto":
+        flags[MODE] = word
+    return Surroundings.here(flags, Path(file) if file else None)
 
 
 async def open_backend(url: str, clock: Clock) -> Backend:
-    """Open the store that fits here, making it where there is none.
+    """Open the store that fits here, making it where there is none. Where it is not the first choice, say so.
 
     Raises:
+        InvalidConfig: a setting is wrong.
         BackendUnavailable: no store can be used here.
         StoreError: the one that fits cannot be opened.
     """
-    chosen = choose(Surroundings.here()).chosen
+    choice = await to_thread.run_sync(choose, surroundings_of(url), abandon_on_cancel=True)
+    chosen = choice.chosen
+    if choice.tried:
+        _say_once(f"Using {chosen.shown} ({chosen.reason}) instead of {'; '.join(choice.tried)}")
     if chosen.folder is not None:
         _prepare(chosen.folder, chosen.url)
     return await open_url(chosen.url, clock)
 
 
+@cache
+def _say_once(said: str) -> None:
+    """A server opens again after trouble, but the news is no news then."""
+    log.warning("%s", said)
+
+
 def _prepare(folder: Path, url: str) -> None:
     """Make the folder, and keep a new store in it from being committed by accident."""
+    from mycelium.settings.project import FOLDER
+    from mycelium_backends.candidates import FILE
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
         if folder.name == FOLDER and not (folder / FILE).exists() and not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+            ignore.write_text(IGNORED, encoding="utf-8")
     except OSError as error:
         raise BackendUnavailable(
             f"The folder {folder} cannot be written: {error.strerror}.",
@@ -143,16 +139,21 @@ def _prepare(folder: Path, url: str) -> None:
         ) from error
 
 
+IGNORED: Final = "*\n!config.json\n"
+"""What git is told of a project's folder: the configuration is the team's, the store is this machine's."""
+
+
 @dataclass(frozen=True, slots=True)
 class AutoPlace:
     """The place of the chosen store, with why it was chosen."""
 
-    place: Place
     choice: Choice
+    place: Place | None
+    """None for a store of which nothing can be seen from outside."""
 
     @property
     def url(self) -> str:
-        return self.place.url
+        return self.place.url if self.place else self.choice.chosen.shown
 
     @property
     def reason(self) -> str:
@@ -163,15 +164,13 @@ class AutoPlace:
         return self.choice.tried
 
     def exists(self) -> bool:
-        return self.place.exists()
+        return self.place is None or self.place.exists()
 
     def examine(self) -> list[Finding]:
-        return self.place.examine()
+        return self.place.examine() if self.place else []
 
 
 def find_place(url: str) -> AutoPlace:
-    """See `mycelium.place.FindPlace`."""
-    choice = choose(Surroundings.here())
-    place = place_at(choice.url)
-    assert place is not None, "every candidate has a place"
-    return AutoPlace(place, choice)
+    """See `mycelium.place.FindPlace`. Blocks."""
+    choice = choose(surroundings_of(url))
+    return AutoPlace(choice, place_at(choice.url))

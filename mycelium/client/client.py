@@ -18,6 +18,7 @@ from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
 from mycelium.models import Stats
+from mycelium.place import scheme_of
 
 RELEASE_WITHIN: Final = 10.0
 """Seconds for giving leases back at the end; those that a stuck store keeps expire by themselves."""
@@ -54,7 +55,8 @@ class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
     ) -> AsyncGenerator[Mycelium]:
         """Open the store at `url` for the time of this context; leases that are left at its end are released.
 
-        `url` is `sqlite:///path`, `memory:`, or `auto`: the project's own store. `agent` is the name to work under,
+        `url` is one such as `sqlite:///path`, or `auto` for the project's own store, or the name of a mode such as
+        `redis` for that one where the configuration says it is. `agent` is the name to work under,
         one is made unless given. In the background, leases are renewed and what time brings is done; without
         `background`, call `renew_lease` and `housekeep`.
 
@@ -122,7 +124,7 @@ def backend_for(url: str) -> OpenBackend:
     """
     from importlib.metadata import entry_points
 
-    scheme = url.partition(":")[0]
+    scheme = scheme_of(url)
     found = entry_points(group="mycelium.backends")
     if scheme not in found.names:
         raise UnknownBackend(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mycelium.errors import BackendUnavailable
-from mycelium_backends.auto import Surroundings, choose, find_place
+from mycelium.settings import Surroundings
+from mycelium_backends.auto import choose, find_place
 from tests.cli.conftest import Command
 
 

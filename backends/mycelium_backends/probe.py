@@ -1,0 +1,81 @@
+"""Whether Redis is there: asked once, with bounded patience, before it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import urlencode
+
+from mycelium.errors import BackendUnavailable
+from mycelium_backends.redis.address import Address, parse
+
+Client: TypeAlias = Any
+"""A `redis.Redis`, whose own signatures tell types in part only."""
+NO_MORE_CLIENTS: Final = "max number of clients"
+
+
+def silence_of(url: str) -> str:
+    """Why nothing answers at this address; empty if something does. Blocks, for as long as its timeouts say.
+
+    Raises:
+        UnknownBackend, InvalidInput: it is no address.
+        BackendUnavailable: it answers, and refuses us: a wrong password is no reason to work elsewhere.
+    """
+    address = parse(url)
+    silence = ""
+    for client in _clients(address):
+        silence = _silence_of(client, address)
+        if not silence:
+            return ""
+    return silence
+
+
+def _silence_of(client: Client, address: Address) -> str:
+    from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, RedisError, TimeoutError
+
+    try:
+        with closing(client):
+            client.ping()
+    except (AuthenticationError, BusyLoadingError) as error:
+        raise _refused(address, error) from error
+    except (ConnectionError, TimeoutError, OSError) as error:
+        if NO_MORE_CLIENTS in str(error):
+            raise _refused(address, error) from error
+        return f"it does not answer ({str(error).rstrip('.') or type(error).__name__})"
+    except RedisError as error:
+        raise _refused(address, error) from error
+    return ""
+
+
+def _refused(address: Address, error: Exception) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"{address.public} answers, but refuses: {str(error).rstrip('.')}.",
+        hint="Correct coordination.redis (`mycelium config` shows where it is set), or see why the server does so.",
+        url=address.public,
+        reason="refused",
+    )
+
+
+def _clients(address: Address) -> Iterator[Client]:
+    """Clients that ask once and do not try again: one for each host, or one for the primary that Sentinel names."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    patience: dict[str, Any] = {
+        "socket_connect_timeout": address.settings.connection_timeout_seconds,
+        "socket_timeout": address.settings.operation_timeout_seconds,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    login: dict[str, Any] = {"username": address.username, "password": address.password}
+    if address.form == "redis+sentinel":
+        from redis.sentinel import Sentinel
+
+        sentinel = cast("Any", Sentinel)(address.hosts, sentinel_kwargs=patience, **patience)
+        yield sentinel.master_for(address.settings.service, db=int(address.path or 0), **login)
+        return
+    form = "redis" if address.form == "redis+cluster" else address.form
+    for host, port in address.hosts:
+        url = f"{form}://{host}:{port}/{address.path}?{urlencode(address.options)}"
+        yield cast("Any", Redis).from_url(url, **login, **patience)

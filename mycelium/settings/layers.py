@@ -1,0 +1,118 @@
+"""The layers: what the file says, what variables say, what flags say. Each is checked by itself where it can be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from mycelium.errors import InvalidConfig
+from mycelium.settings.model import Coordination, Section
+from mycelium.settings.names import settings
+from mycelium.settings.origin import Layer, Origin, nested
+from mycelium.settings.problems import explained
+
+TASKQUEUE_MODE: Final = "TASKQUEUE_MODE"
+"""Switches one mode on, where `MYCELIUM_MODE` names one."""
+SWITCH: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("enabled", "true", "yes", "on", "1"), True),
+    **dict.fromkeys(("disabled", "false", "no", "off", "0"), False),
+}
+
+
+class WholeFile(Section):
+    """What a file may hold."""
+
+    coordination: Coordination = Coordination()
+
+
+def file_layer(file: Path | None, *, must_exist: bool = False) -> Layer:
+    """What a file says; nothing where there is none.
+
+    Raises:
+        InvalidConfig: it cannot be read, is not JSON, or says what no setting could be.
+    """
+    origin = Origin("file", str(file))
+    text = None if file is None else _read(file, must_exist=must_exist)
+    if text is None:
+        return Layer({}, lambda _: origin)
+    try:
+        WholeFile.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise explained(error, lambda _: origin) from None
+    values: dict[str, Any] = json.loads(text)
+    return Layer(values, lambda _: origin)
+
+
+def _read(file: Path, *, must_exist: bool) -> bytes | None:
+    try:
+        return file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not must_exist:
+            return None
+        why = error.strerror
+    except OSError as error:
+        why = error.strerror
+    except ValueError as error:  # a name that no file can have
+        why = str(error)
+    raise InvalidConfig(f"{file}: {why}.", hint="Mend the file, or move it away.", file=str(file))
+
+
+def variable_layer(environ: Mapping[str, str]) -> Layer:
+    """What variables say. An empty one says nothing.
+
+    Raises:
+        InvalidConfig: two of them contradict each other, or a switch is neither on nor off.
+    """
+    said: dict[str, tuple[str, str]] = {}
+    for name, setting in settings().items():
+        for variable in reversed(setting.variables):
+            value = _switched(environ) if variable == TASKQUEUE_MODE else environ.get(variable)
+            if value:
+                said[name] = (variable, value)
+    _check_modes(environ)
+    values = {name: value for name, (_, value) in said.items()}
+    return Layer(nested(values), lambda name: Origin("variable", said[name][0]))
+
+
+def _switched(environ: Mapping[str, str]) -> str | None:
+    """The mode that `TASKQUEUE_MODE` switches on."""
+    value = environ.get(TASKQUEUE_MODE)
+    if not value:
+        return None
+    on = SWITCH.get(value.lower())
+    if on is None:
+        raise InvalidConfig(
+            f"variable {TASKQUEUE_MODE}: must be 'enabled' or 'disabled'.",
+            hint="Correct it, or name a mode with MYCELIUM_MODE.",
+            variable=TASKQUEUE_MODE,
+        )
+    return "taskqueue" if on else None
+
+
+def _check_modes(environ: Mapping[str, str]) -> None:
+    named, switched = environ.get("MYCELIUM_MODE"), _switched(environ)
+    if named and switched and named != switched:
+        raise InvalidConfig(
+            f"MYCELIUM_MODE says {named!r}, and {TASKQUEUE_MODE} says {switched!r}.",
+            hint="Unset one of the two.",
+            variables=["MYCELIUM_MODE", TASKQUEUE_MODE],
+        )
+
+
+def flag_layer(flags: Mapping[str, str]) -> Layer:
+    """What flags say, by the names of settings.
+
+    Raises:
+        InvalidConfig: there is no such setting.
+    """
+    if unknown := [name for name in flags if name not in settings()]:
+        raise InvalidConfig(
+            f"There is no setting {', '.join(map(repr, unknown))}.",
+            hint="`mycelium config` lists them all.",
+            settings=unknown,
+        )
+    return Layer(nested(flags), lambda _: Origin("flag"))
