@@ -24,6 +24,7 @@ from mycelium.models import (
     Event,
     EventQuery,
     Page,
+    Priority,
     Query,
     Record,
     Stats,
@@ -131,11 +132,13 @@ class MemoryBackend:
 
     async def stats(self) -> Stats:
         view = self._view()
+        queues: Counter[Priority] = Counter(task.priority for task in view.all(Task) if task.ready(view.now))
         return Stats(
             mode=self.mode,
             url=self.url,
             tasks=Counter(task.status for task in view.all(Task)),
-            ready=sum(task.ready(view.now) for task in view.all(Task)),
+            ready=queues.total(),
+            queues=dict(queues),
             agents=Counter(agent.status for agent in view.all(Agent)),
             workflows=Counter(workflow.status for workflow in view.all(Workflow)),
             last_seq=await self.last_seq(),

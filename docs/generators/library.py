@@ -12,8 +12,11 @@ from generators.source import public_functions, signature
 from mycelium import Mycelium, errors
 from mycelium.client.agents import AgentVerbs
 from mycelium.client.base import Base
+from mycelium.client.batches import BatchVerbs
 from mycelium.client.events import EventVerbs
 from mycelium.client.housekeeping import Housekeeping
+from mycelium.client.monitor import MonitorVerbs
+from mycelium.client.pipeline import Call, Pipeline
 from mycelium.client.tasks import TaskVerbs
 from mycelium.client.transfer import Transfer
 from mycelium.client.work import WorkVerbs
@@ -27,35 +30,58 @@ PARTS: Final = (
     ("Say and see who is there", AgentVerbs),
     ("Events", EventVerbs),
     ("Workflows", WorkflowVerbs),
+    ("Many at once", BatchVerbs),
+    ("Watch work to its end", MonitorVerbs),
     ("Move a store", Transfer),
     ("The rest", Base),
     ("What happens in the background", Housekeeping),
 )
+OF_PIPELINES: Final = {"execute", "result"}
+"""What users call on a pipeline and on its calls, besides the verbs."""
 
 
 def verbs() -> str:
     """A section for each part of the client."""
-    return "\n\n".join("\n\n".join(_section(title, part)) for title, part in PARTS)
+    sections = (_section(title, part) for title, part in PARTS)
+    return "\n\n".join("\n\n".join(section) for section in (*sections, _pipeline()))
 
 
 def _section(title: str, part: type) -> Iterator[str]:
     yield f"## {title}"
     for node in public_functions(part):
-        yield f"### `{node.name}`"
-        yield f"```py\n{_prefix(node)}{signature(node)}\n```"
-        if text := _text(node):
-            yield text
+        yield from _verb(node)
 
 
-def _prefix(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def _verb(node: ast.FunctionDef | ast.AsyncFunctionDef, client: str = "m") -> Iterator[str]:
+    yield f"### `{node.name}`"
+    yield f"```py\n{_prefix(node, client)}{signature(node)}\n```"
+    if text := _text(node):
+        yield text
+
+
+def _pipeline() -> Iterator[str]:
+    """What a pipeline promises, and the verbs it has."""
+    yield "## In a pipeline"
+    yield inspect.getdoc(Pipeline) or ""
+    verbs = [name for name in vars(Pipeline) if name[0] != "_" and hasattr(Mycelium, name)]
+    yield f"It has {', '.join(f'`{name}`' for name in verbs)}."
+    for cls, name in ((Pipeline, "p"), (Call, "call")):
+        for node in public_functions(cls):
+            if node.name in OF_PIPELINES:
+                yield from _verb(node, name)
+
+
+def _prefix(node: ast.FunctionDef | ast.AsyncFunctionDef, client: str = "m") -> str:
     marks = {ast.unparse(mark) for mark in node.decorator_list}
     if "asynccontextmanager" in marks:
         return "async with Mycelium."
+    if "staticmethod" in marks:
+        return "await Mycelium."
     if "property" in marks:
-        return "m."
+        return f"{client}."
     if any(isinstance(inner, ast.Yield) for inner in ast.walk(node)):
-        return "async for each in m."
-    return "await m." if isinstance(node, ast.AsyncFunctionDef) else "m."
+        return f"async for each in {client}."
+    return f"await {client}." if isinstance(node, ast.AsyncFunctionDef) else f"{client}."
 
 
 def _text(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -50,6 +50,5 @@ MEANINGS: Final = {
     "EventPage.cursor": "Pass it as `after` to read on.",
     "Stats.mode": "What kind of store it is.",
     "Stats.url": "Which store it is.",
-    "Stats.ready": "How many tasks could be claimed at once.",
 }
 """By the class that has the field, and its name."""

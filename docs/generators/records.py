@@ -11,6 +11,7 @@ from generators.blocks import code, table
 from generators.meanings import MEANINGS
 from generators.source import attribute_docs, class_tree
 from mycelium import models
+from mycelium.client import WorkState
 
 SHOWN: Final[tuple[type, ...]] = (
     models.Task,
@@ -22,6 +23,7 @@ SHOWN: Final[tuple[type, ...]] = (
     models.Page,
     models.EventPage,
     models.Stats,
+    WorkState,
 )
 LIMITS: Final = {
     "ge": "from {}",
@@ -86,7 +88,10 @@ def _type(annotation: ast.expr) -> str:
 
 
 def _in_words(value: ast.expr) -> str:
+    """A limit as readers need it: where it is a name, in words or as the number that it stands for."""
     said = ast.unparse(value)
+    if isinstance(value, ast.Name) and said not in IN_WORDS:
+        return f"{getattr(models, said):,}"
     return IN_WORDS.get(said, said)
 
 

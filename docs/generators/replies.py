@@ -17,6 +17,7 @@ from mycelium_tools.reply import refusal
 
 TOOLS: Final = {tool.name: tool for tool in CORE}
 MADE_ID: Final = re.compile(r"\b([twa]-)[0-9a-hjkmnp-tv-z]{14}\b")
+LATENCY: Final = re.compile(r'("avg_latency": )[0-9.e-]+')
 STORE_ID: Final = re.compile(r"\b[0-9a-f]{12}-(\d+)\b")
 
 
@@ -118,7 +119,7 @@ class Order:
         self._seen: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
-        return STORE_ID.sub(r"7f3a9c1e5b2d-\1", MADE_ID.sub(self._id, text))
+        return LATENCY.sub(r"\g<1>0.25", STORE_ID.sub(r"7f3a9c1e5b2d-\1", MADE_ID.sub(self._id, text)))
 
     def _id(self, found: re.Match[str]) -> str:
         return self._seen.setdefault(found[0], f"{found[1]}65qeyywdvn5b{len(self._seen):02}")

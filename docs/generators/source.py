@@ -77,7 +77,7 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 
 
 def _arguments(args: ast.arguments) -> Iterator[str]:
-    positional = args.args[1:]  # without self or cls
+    positional = args.args[1:] if args.args and args.args[0].arg in {"self", "cls"} else args.args
     defaults = [None] * (len(positional) - len(args.defaults)) + list(args.defaults)
     for argument, default in zip(positional, defaults, strict=True):
         yield _argument(argument, default)

@@ -1,5 +1,8 @@
 """The client that users import."""
 
 from mycelium.client.client import Mycelium, backend_for, open_backend
+from mycelium.client.connection import Connection
+from mycelium.client.monitor import WorkState
+from mycelium.client.pipeline import Call, Pipeline
 
-__all__ = ["Mycelium", "backend_for", "open_backend"]
+__all__ = ["Call", "Connection", "Mycelium", "Pipeline", "WorkState", "backend_for", "open_backend"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final, Protocol, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol, Self, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,13 +13,19 @@ from anyio.abc import TaskGroup
 from mycelium.backend import Backend, Clock
 from mycelium.client.agents import AgentVerbs
 from mycelium.client.base import system_clock
-from mycelium.client.events import EventVerbs
+from mycelium.client.batches import BatchVerbs
+from mycelium.client.meter import Meter
+from mycelium.client.monitor import MonitorVerbs
+from mycelium.client.pipeline import Pipeline
 from mycelium.client.transfer import Transfer
 from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
 from mycelium.models import Stats
 from mycelium.place import scheme_of
+
+if TYPE_CHECKING:
+    from mycelium.client.connection import Connection
 
 RELEASE_WITHIN: Final = 10.0
 """Seconds for giving leases back at the end; those that a stuck store keeps expire by themselves."""
@@ -30,7 +37,7 @@ class OpenBackend(Protocol):
     async def __call__(self, url: str, clock: Clock) -> Backend: ...
 
 
-class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
+class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, Transfer):
     """A store of tasks, agents, events and workflows that many agents share.
 
         async with Mycelium.open("sqlite:///team.db", agent="ada") as m:
@@ -40,7 +47,8 @@ class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
     """
 
     def __init__(self, backend: Backend, *, agent: str | None, clock: Clock, tasks: TaskGroup) -> None:
-        super().__init__(backend, agent=agent, clock=clock, tasks=tasks)
+        self._meter = Meter(backend)
+        super().__init__(cast("Backend", self._meter), agent=agent, clock=clock, tasks=tasks)
         self._subscriptions = {}
 
     @classmethod
@@ -52,7 +60,7 @@ class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
         agent: str | None = None,
         clock: Clock = system_clock,
         background: bool = True,
-    ) -> AsyncGenerator[Mycelium]:
+    ) -> AsyncGenerator[Self]:
         """Open the store at `url` for the time of this context; leases that are left at its end are released.
 
         `url` is one such as `sqlite:///path`, or `auto` for the project's own store, or the name of a mode such as
@@ -72,6 +80,22 @@ class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
             with anyio.CancelScope(shield=True):
                 await backend.aclose()
 
+    @staticmethod
+    async def connect(
+        url: str = "auto",
+        *,
+        agent: str | None = None,
+        clock: Clock = system_clock,
+        background: bool = True,
+    ) -> Connection:
+        """The same without a block: open until `await m.close()`, or until the event loop ends. Raises as `open` does.
+
+        For programs that open in one place and close in another; prefer `open` wherever a block is possible.
+        """
+        from mycelium.client.connection import connect
+
+        return await connect(url, agent=agent, clock=clock, background=background)
+
     @classmethod
     @asynccontextmanager
     async def over(
@@ -81,7 +105,7 @@ class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
         agent: str | None = None,
         clock: Clock = system_clock,
         background: bool = True,
-    ) -> AsyncGenerator[Mycelium]:
+    ) -> AsyncGenerator[Self]:
         """The same on a backend that is open already and stays open."""
         try:
             async with anyio.create_task_group() as tasks:
@@ -102,9 +126,13 @@ class Mycelium(WorkVerbs, AgentVerbs, EventVerbs, WorkflowVerbs, Transfer):
                 raise
             raise alone from alone.__cause__
 
+    def pipeline(self, *, return_errors: bool = False) -> Pipeline:
+        """Collect calls, then make them in one round trip: see `Pipeline`."""
+        return Pipeline(self, return_errors=return_errors)
+
     async def get_stats(self) -> Stats:
-        """Counts of what the store holds, and which store it is."""
-        return await self.backend.stats()
+        """Counts of what the store holds, which store it is, and how long this client's calls took in it."""
+        return replace(await self.backend.stats(), avg_latency=self._meter.average)
 
 
 async def open_backend(url: str, clock: Clock = system_clock) -> Backend:

@@ -41,7 +41,7 @@ class EventVerbs(Base):
         self, channel: str, data: Mapping[str, JsonValue] | None = None, *, type: str | None = None
     ) -> Event:
         """Add an event to the log and return it, numbered. `type` is `data["event"]`, or "message", unless given."""
-        said = validated(Publication, channel=channel, type=type or _type_in(data), data={} if data is None else data)
+        said = validated(Publication, channel=channel, type=type or type_in(data), data={} if data is None else data)
         committed = await self.backend.commit(
             lambda view: rules.publish_event(view, said.channel, said.type, self.agent, said.data)
         )
@@ -135,6 +135,6 @@ class EventVerbs(Base):
             )
 
 
-def _type_in(data: object) -> object:
+def type_in(data: object) -> object:
     """The type that an event's data names, as in `{"event": "saved"}`."""
     return (cast("Mapping[str, object]", data).get("event") if isinstance(data, Mapping) else None) or "message"

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from mycelium.models.agent import Agent, AgentStatus
 from mycelium.models.base import Record
 from mycelium.models.event import Event
-from mycelium.models.task import Task, TaskStatus
+from mycelium.models.task import Priority, Task, TaskStatus
 from mycelium.models.workflow import Workflow, WorkflowStatus
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
@@ -107,9 +107,24 @@ class Stats:
     url: str
     tasks: Mapping[TaskStatus, int] = field(default_factory=dict[TaskStatus, int])
     ready: int = 0
+    """How many tasks could be claimed now."""
+    queues: Mapping[Priority, int] = field(default_factory=dict[Priority, int])
+    """How many of them are of each priority; one that has none may be left out."""
     agents: Mapping[AgentStatus, int] = field(default_factory=dict[AgentStatus, int])
     workflows: Mapping[WorkflowStatus, int] = field(default_factory=dict[WorkflowStatus, int])
     last_seq: int = 0
     """The number of the newest event."""
     bytes: int | None = None
     """What it takes on disk, where it is on a disk."""
+    avg_latency: float | None = None
+    """Milliseconds that the last calls of the client that asks took in the store, on average; None before the first."""
+
+    @property
+    def agent_count(self) -> int:
+        """How many agents are there: all but those that are offline."""
+        return sum(count for status, count in self.agents.items() if status != "offline")
+
+    @property
+    def task_queue_size(self) -> int:
+        """How many tasks wait to be claimed, in all queues."""
+        return self.ready

@@ -1,8 +1,8 @@
 """Every rule of Mycelium, once: pure functions from a view of the store and a request to a `Change`."""
 
 from mycelium.rules.agents import expire_agent, leave_agent, remove_agent, report_agent, see_agent
-from mycelium.rules.creation import create_task
-from mycelium.rules.events import publish_event
+from mycelium.rules.creation import create_task, create_tasks
+from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.leases import claim_task, grant, release_task, renew_lease, update_task
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
 from mycelium.rules.view import Change, Draft, NewEvent, Rule, Terms, View, Waiter, require
@@ -20,6 +20,7 @@ __all__ = [
     "claim_task",
     "complete_task",
     "create_task",
+    "create_tasks",
     "create_workflow",
     "expire_agent",
     "expire_task",
@@ -28,6 +29,7 @@ __all__ = [
     "grant",
     "leave_agent",
     "publish_event",
+    "publish_events",
     "release_task",
     "remove_agent",
     "renew_lease",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from mycelium.errors import Conflict, DependencyCycle, UnknownDependency
@@ -21,12 +22,25 @@ def create_task(view: View, spec: TaskSpec, *, id: str, created_by: str | None) 
         UnknownDependency, DependencyCycle: see `depends_on`.
     """
     spec = _on_terms(spec, view.terms)
-    if spec.idempotency_key is not None:
-        (earlier,) = view.tasks_by_idempotency_key([spec.idempotency_key])
-        if earlier is not None:
-            return Change(_same(earlier, spec))
     draft = Draft(view)
-    return draft.change(add_task(draft, spec, id=id, created_by=created_by))
+    return draft.change(_created(draft, spec, id=id, created_by=created_by))
+
+
+def create_tasks(
+    view: View, specs: Sequence[TaskSpec], *, ids: Sequence[str], created_by: str | None
+) -> Change[list[Task]]:
+    """Add tasks in this order, all or none. Raises as `create_task` does."""
+    draft = Draft(view)
+    draft.read(Task, [*{key for spec in specs for key in spec.depends_on}])
+    draft.read_by_idempotency_key([*{spec.idempotency_key for spec in specs if spec.idempotency_key is not None}])
+    each = zip(specs, ids, strict=True)
+    return draft.change([_created(draft, spec, id=id, created_by=created_by) for spec, id in each])
+
+
+def _created(draft: Draft, spec: TaskSpec, *, id: str, created_by: str | None) -> Task:
+    key = spec.idempotency_key
+    earlier = draft.task_by_idempotency_key(key) if key is not None else None
+    return add_task(draft, spec, id=id, created_by=created_by) if earlier is None else _same(earlier, spec)
 
 
 def _same(earlier: Task, spec: TaskSpec) -> Task:

@@ -117,7 +117,7 @@ class Draft:
 
     def read(self, kind: type[R], keys: Sequence[str]) -> None:
         """Read these records in one journey, since each will be asked for by itself."""
-        missing = [key for key in keys if (kind.kind, key) not in self.puts]
+        missing = [key for key in keys if (kind.kind, key) not in self.puts and (kind.kind, key) not in self._read]
         self._read.update(zip(((kind.kind, key) for key in missing), self.view.get_all(kind, missing), strict=True))
 
     def read_by_idempotency_key(self, keys: Sequence[str]) -> None:

@@ -109,7 +109,9 @@ def test_stats(mycelium: Command) -> None:
     mycelium.succeed("create", "review")
     fields = dict(mycelium.succeed("stats").rows)
     assert (fields["store"], fields["tasks"], fields["ready"]) == (mycelium.url, "1 pending", "1")
-    assert mycelium.succeed("stats", "--json").data["tasks"] == {"pending": 1}
+    assert (fields["mode"], fields["queues"]) == ("sqlite", "1 normal")
+    data = mycelium.succeed("stats", "--json").data
+    assert (data["tasks"], data["queues"], data["mode"]) == ({"pending": 1}, {"normal": 1}, "sqlite")
 
 
 def test_what_agents_write_stays_on_its_line_and_obeys_no_terminal(mycelium: Command) -> None:

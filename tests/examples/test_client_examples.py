@@ -17,6 +17,11 @@ SAID = {
     "stdio_client.py": ["connected: ", "created t-", "claimed t-", "completed with result {'said': 'hello, world'}"],
     "handoff.py": ["ada:   created", "grace: claimed 'Add these up'", "ada:   got {'sum': 6}"],
     "library.py": [": draft", ": review", "the workflow is completed, progress 100%"],
+    "leaving.py": [
+        "ada: began with long",
+        "told to end by SIGTERM",
+        "ada is offline, the task is pending after 0 attempts",
+    ],
 }
 
 

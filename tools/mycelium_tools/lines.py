@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from mycelium.models import Agent, Event, Stats, Task, Workflow
+from mycelium.models import PRIORITY_RANK, Agent, Event, Stats, Task, Workflow
 
 WIDTH: Final = 56
 """Characters of a task's line in a listing: 50 of them, and the cursor, stay under 3,000."""
@@ -100,12 +100,18 @@ def stats_lines(stats: Stats) -> str:
     """Counts by status, and which store it is."""
     lines = [
         f"{stats.mode} {stats.url}",
-        f"tasks: {_counts(stats.tasks)} ({stats.ready} ready)",
+        f"tasks: {_counts(stats.tasks)} ({stats.ready} ready{_urgencies(stats)})",
         f"agents: {_counts(stats.agents)}",
         f"workflows: {_counts(stats.workflows)}",
         f"last event: {stats.last_seq}",
     ]
     return "\n".join(lines)
+
+
+def _urgencies(stats: Stats) -> str:
+    """How urgent the ready tasks are, most urgent first, where not all are normal."""
+    said = [f"{stats.queues[each]} {each}" for each in list(PRIORITY_RANK)[::-1] if stats.queues.get(each)]
+    return f": {', '.join(said)}" if said and stats.queues.get("normal") != stats.ready else ""
 
 
 def _counts(counts: Mapping[Any, int]) -> str:

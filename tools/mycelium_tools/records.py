@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ def event_record(event: Event) -> dict[str, Any]:
 
 def stats_record(stats: Stats) -> dict[str, Any]:
     said = {each.name: getattr(stats, each.name) for each in fields(stats)}
-    said |= {"tasks": dict(stats.tasks), "agents": dict(stats.agents), "workflows": dict(stats.workflows)}
+    said |= {name: dict(value) for name, value in said.items() if isinstance(value, Mapping)}
     return {name: value for name, value in said.items() if value is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Generator
 from datetime import datetime
 from typing import TypeVar, cast
@@ -11,6 +12,7 @@ from pydantic_core import from_json
 
 from mycelium.errors import InvalidCursor
 from mycelium.models import (
+    PRIORITY_RANK,
     Agent,
     AgentQuery,
     AgentStatus,
@@ -18,6 +20,7 @@ from mycelium.models import (
     Event,
     EventQuery,
     Page,
+    Priority,
     Query,
     Record,
     Stats,
@@ -35,6 +38,7 @@ R = TypeVar("R", bound=Record)
 Filters = list[tuple[str, object]]
 
 TABLES: dict[type[Record], str] = {Task: "tasks", Agent: "agents", Workflow: "workflows"}
+PRIORITIES: dict[int, Priority] = {rank: priority for priority, rank in PRIORITY_RANK.items()}
 
 
 def find(connection: sqlite3.Connection, query: Query[R], now: datetime) -> Page[R]:
@@ -150,21 +154,28 @@ def read_stats(connection: sqlite3.Connection, now: datetime, url: str, size: in
     def by_status(table: str) -> dict[str, int]:
         return dict(connection.execute(f"SELECT status, count(*) FROM {table} GROUP BY status").fetchall())
 
-    (ready,) = connection.execute("SELECT count(*) FROM tasks WHERE claimable = 1").fetchone()
-    (woken,) = connection.execute(
-        "SELECT count(*) FROM tasks WHERE claimable = 2 AND due_at <= ?", (now.timestamp(),)
-    ).fetchone()
+    queues = _ready_by_priority(connection, now)
     (last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     return Stats(
         mode="sqlite",
         url=url,
         tasks=cast("dict[TaskStatus, int]", by_status("tasks")),
-        ready=ready + woken,
+        ready=queues.total(),
+        queues=dict(queues),
         agents=cast("dict[AgentStatus, int]", by_status("agents")),
         workflows=cast("dict[WorkflowStatus, int]", by_status("workflows")),
         last_seq=last_seq,
         bytes=size,
     )
+
+
+def _ready_by_priority(connection: sqlite3.Connection, now: datetime) -> Counter[Priority]:
+    counts: Counter[Priority] = Counter()
+    ready, woken = "claimable = 1", "claimable = 2 AND due_at <= ?"  # apart, so that each is read from its own index
+    for which, values in ((ready, ()), (woken, (now.timestamp(),))):
+        for rank, count in connection.execute(f"SELECT rank, count(*) FROM tasks WHERE {which} GROUP BY rank", values):
+            counts[PRIORITIES[rank]] += count
+    return counts
 
 
 def read_all(connection: sqlite3.Connection) -> Generator[Record | Event]:

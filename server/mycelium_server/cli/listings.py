@@ -101,6 +101,7 @@ def fields_of_stats(stats: Stats) -> dict[str, str]:
         "mode": stats.mode,
         "tasks": _counts(stats.tasks),
         "ready": str(stats.ready),
+        "queues": _counts(stats.queues) if stats.ready else "",
         "agents": _counts(stats.agents),
         "workflows": _counts(stats.workflows),
         "last event": str(stats.last_seq),

@@ -1,12 +1,15 @@
 """The one contract that every backend keeps. Inherit `BackendContract` and say how to open the backend."""
 
 from tests.contract.suite.agents import AgentContract
+from tests.contract.suite.batches import BatchContract
 from tests.contract.suite.closing import ClosingContract, DurableContract
 from tests.contract.suite.commits import CommitContract
 from tests.contract.suite.dependencies import DependencyContract
 from tests.contract.suite.events import EventContract
 from tests.contract.suite.leases import LeaseContract
 from tests.contract.suite.listings import ListingContract
+from tests.contract.suite.monitoring import MonitoringContract
+from tests.contract.suite.pipelines import PipelineContract
 from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
 from tests.contract.suite.retries import RetryContract
@@ -29,6 +32,9 @@ class BackendContract(
     CommitContract,
     TransferContract,
     ClosingContract,
+    BatchContract,
+    PipelineContract,
+    MonitoringContract,
 ):
     """All of it."""
 
