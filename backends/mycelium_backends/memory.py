@@ -36,7 +36,7 @@ from mycelium.models import (
     validated,
 )
 from mycelium.models.base import Model, is_id
-from mycelium.rules import Change, Rule, Terms, Waiter
+from mycelium.rules import NO_TERMS, Change, Rule, Terms, Waiter
 from mycelium_backends.bell import Bells
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class MemoryBackend:
     mode = "memory"
     url = "memory:"
 
-    def __init__(self, clock: Clock, terms: Terms = Terms()) -> None:
+    def __init__(self, clock: Clock, terms: Terms = NO_TERMS) -> None:
         self._clock = clock
         self._terms = terms
         self._records: dict[type[Record], dict[str, Record]] = {Agent: {}, Workflow: {}, Task: {}}
@@ -188,7 +188,7 @@ class MemoryView:
 
     records: dict[type[Record], dict[str, Record]]
     now: datetime
-    terms: Terms = Terms()
+    terms: Terms = NO_TERMS
 
     def all(self, kind: type[R]) -> Iterator[R]:
         return cast("Iterator[R]", iter(self.records[kind].values()))

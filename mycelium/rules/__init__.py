@@ -5,10 +5,11 @@ from mycelium.rules.creation import create_task, create_tasks
 from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.leases import claim_task, grant, release_task, renew_lease, update_task
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
-from mycelium.rules.view import Change, Draft, NewEvent, Rule, Terms, View, Waiter, require
+from mycelium.rules.view import NO_TERMS, Change, Draft, NewEvent, Rule, Terms, View, Waiter, require
 from mycelium.rules.workflows import create_workflow, finish_workflow, update_workflow
 
 __all__ = [
+    "NO_TERMS",
     "Change",
     "Draft",
     "NewEvent",

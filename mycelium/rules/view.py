@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from mycelium.errors import NotFound
 from mycelium.models import Event, Record, RunWhen, Task, TaskStatus
@@ -22,6 +22,9 @@ class Terms:
     """So many tasks an agent may hold at a time."""
     task_timeout_seconds: float | None = None
     """So long an attempt may take, at tasks that say nothing of it."""
+
+
+NO_TERMS: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class View(Protocol):
 
     @property
     def terms(self) -> Terms:
-        """What this store demands. Where it is opened on none, `Terms()`."""
+        """What this store demands. Where it is opened on none, `NO_TERMS`."""
         ...
 
     def get(self, kind: type[R], key: str) -> R | None:

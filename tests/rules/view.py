@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from mycelium.models import OPEN, Record, Task, TaskStatus
-from mycelium.rules import Change, Terms, Waiter
+from mycelium.rules import NO_TERMS, Change, Terms, Waiter
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class TableView:
 
     records: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
     now: datetime = NOW
-    terms: Terms = Terms()
+    terms: Terms = NO_TERMS
     changes: list[tuple[TaskStatus, TaskStatus]] = field(default_factory=list[tuple[TaskStatus, TaskStatus]])
     """Every change of a task's status that was applied."""
 

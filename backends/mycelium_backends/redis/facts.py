@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeAlias, TypeVar, cast
 
 from mycelium.models import Record, Task, TaskStatus
-from mycelium.rules import Terms, Waiter
+from mycelium.rules import NO_TERMS, Waiter
 
 R = TypeVar("R", bound=Record)
 
@@ -63,7 +63,7 @@ class FactsView:
         self._noted: set[object] = set()
         self.seen: list[Seen] = []
         self.now = now
-        self.terms = Terms()
+        self.terms = NO_TERMS
 
     def has_room(self, agent: str) -> bool:
         return True

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from mycelium.errors import UnknownBackend
 from mycelium.models import MAX_SECONDS
 from mycelium.models.base import Model, invalid
-from mycelium.rules import Terms
+from mycelium.rules import NO_TERMS, Terms
 
 PREFIX: Final = "sqlite:///"
 TASKQUEUE: Final = "taskqueue:///"
@@ -32,7 +32,7 @@ class Address:
 
     path: Path
     mode: str = "sqlite"
-    terms: Terms = Terms()
+    terms: Terms = NO_TERMS
     poll_seconds: float | None = None
     """Between two looks at the file, where the URL says it."""
 

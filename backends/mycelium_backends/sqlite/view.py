@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TypeVar
 
 from mycelium.models import Agent, Record, Task, TaskStatus, Workflow
-from mycelium.rules import Terms, Waiter
+from mycelium.rules import NO_TERMS, Terms, Waiter
 
 R = TypeVar("R", bound=Record)
 
@@ -25,7 +25,7 @@ WAKE = "UPDATE tasks SET claimable = 1 WHERE claimable = 2 AND due_at <= ?"
 class SqliteView:
     """See `mycelium.rules.View`: what one connection sees, inside a transaction if a rule reads it."""
 
-    def __init__(self, connection: sqlite3.Connection, now: datetime, terms: Terms = Terms()) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: datetime, terms: Terms = NO_TERMS) -> None:
         self._execute = connection.execute
         self._woken = False
         self.now = now
