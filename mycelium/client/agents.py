@@ -46,7 +46,7 @@ class AgentVerbs(Base):
 
         Without any call for `ttl` seconds it counts as offline.
         """
-        name = checked(agent) if agent else self.agent
+        name = self.agent if agent is None else checked(agent)
         report = validated(
             AgentReport,
             status=status,
@@ -65,7 +65,7 @@ class AgentVerbs(Base):
         Raises:
             NotFound, InvalidId
         """
-        name = checked(agent) if agent else self.agent
+        name = self.agent if agent is None else checked(agent)
         (found,) = await self.backend.get(Agent, [name])
         if found is None:
             raise NotFound("agent", name)
@@ -86,13 +86,13 @@ class AgentVerbs(Base):
         Raises:
             NotFound, InvalidId
         """
-        name = checked(agent) if agent else self.agent
+        name = self.agent if agent is None else checked(agent)
         self._unseen_from.pop(name, None)
         await self._commit(lambda view: rules.remove_agent(view, name))
 
     async def leave(self, agent: str | None = None) -> None:
         """Say that an agent is gone: offline, if it was known."""
-        name = checked(agent) if agent else self.agent
+        name = self.agent if agent is None else checked(agent)
         self._unseen_from.pop(name, None)
         await self._commit(lambda view: rules.leave_agent(view, name))
 

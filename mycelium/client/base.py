@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar, cast
+from typing import TypeGuard, TypeVar, cast
 
 from anyio.abc import TaskGroup
 
@@ -34,7 +34,7 @@ class Base:
 
     def __init__(self, backend: Backend, *, agent: str | None, clock: Clock, tasks: TaskGroup) -> None:
         self.backend = backend
-        self.agent = checked(agent) if agent else new_name("agent")
+        self.agent = new_name("agent") if agent is None else checked(agent)
         """The name this client works under unless a call says another."""
         self.leases = LeaseBook()
         self._clock = clock
@@ -46,12 +46,26 @@ class Base:
         """What kind of store this is, such as `memory` or `sqlite`."""
         return self.backend.mode
 
+    def _token(self, task_id: str, given: object) -> int | None:
+        """The lease token to use: the one given, else the one this client holds.
+
+        Raises:
+            InvalidInput: it is no whole number.
+        """
+        if given is not None and not is_whole(given):
+            raise InvalidInput(
+                "Invalid lease_token: it must be a whole number.",
+                hint="Use the one that claim_task returned, or leave it out.",
+                fields=["lease_token"],
+            )
+        return self.leases.token(task_id, given)
+
     async def _commit(self, rule: Rule[T]) -> T:
         return (await self.backend.commit(rule)).result
 
     async def see(self, agent: str | None = None) -> None:
         """Note that this agent is alive, at most once a minute; an agent is seen by its calls."""
-        name = checked(agent) if agent else self.agent
+        name = self.agent if agent is None else checked(agent)
         unseen_from = self._unseen_from.get(name)
         if unseen_from is None or unseen_from <= self._clock():
             self._saw(await self._commit(lambda view: rules.see_agent(view, name)))
@@ -72,7 +86,7 @@ def checked(name: object) -> str:
     raise InvalidId(f"{shown!r} is not a valid id.", hint=HINTS[InvalidId], id=shown)
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether it is a whole number, which callers may get wrong."""
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -174,8 +174,7 @@ class TaskVerbs(Base):
             StaleLease: `lease_token` is no longer current; names the holder.
         """
         key, said = checked(task_id), validated(Reason, reason=reason).reason
-        task = await self._commit(
-            lambda view: rules.cancel_task(view, key, reason=said, by=self.agent, token=lease_token)
-        )
+        token = None if lease_token is None else self._token(key, lease_token)
+        task = await self._commit(lambda view: rules.cancel_task(view, key, reason=said, by=self.agent, token=token))
         self.leases.drop(key)
         return task

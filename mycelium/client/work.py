@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import anyio
 import anyio.lowlevel
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StrictBool
 
 from mycelium import rules
 from mycelium.client.base import checked, within
@@ -16,24 +16,31 @@ from mycelium.client.housekeeping import Housekeeping
 from mycelium.client.tasks import TaskVerbs
 from mycelium.errors import InvalidInput, NotClaimable, StaleLease
 from mycelium.models import MAX_SECONDS, ClaimRequest, Task, TaskStatus, validated
-from mycelium.models.base import JsonObject, Label, Line, Model
+from mycelium.models.base import JsonObject, Label, Line, Model, Share
 
 DEFAULT_LEASE: Final = 60.0
 """Seconds. A lease is renewed while its holder is connected, so this is how long a dead one is waited for."""
 
 
-class Outcome(Model):
-    """For checking a result or an error that came from outside."""
+class Success(Model):
+    """For checking a result that came from outside."""
 
-    result: JsonObject | None = None
-    error: JsonObject | None = None
+    result: JsonObject | None
+
+
+class Failure(Model):
+    """For checking an error that came from outside."""
+
+    error: JsonObject
+    retry: StrictBool
 
 
 class Progress(Model):
     """For checking a progress report that came from outside."""
 
-    progress: Annotated[float, Field(ge=0, le=1)] | None = None
+    progress: Share | None = None
     note: Line | None = None
+    release: StrictBool = False
 
 
 class Types(Model):
@@ -120,7 +127,7 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         Raises:
             StaleLease: it is no longer current.
         """
-        key, token = checked(task_id), self.leases.token(task_id, lease_token)
+        key, token = checked(task_id), self._token(task_id, lease_token)
         try:
             task = await self._commit(lambda view: rules.renew_lease(view, key, token=token))
         except StaleLease:
@@ -143,9 +150,9 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         Raises:
             StaleLease: the lease is no longer current; names the holder.
         """
-        said = validated(Progress, progress=progress, note=note)
-        key, token = checked(task_id), self.leases.token(task_id, lease_token)
-        if release:
+        said = validated(Progress, progress=progress, note=note, release=release)
+        key, token = checked(task_id), self._token(task_id, lease_token)
+        if said.release:
             task = await self._commit(lambda view: rules.release_task(view, key, token=token, note=said.note))
         else:
             task = await self._commit(
@@ -162,8 +169,8 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         Raises:
             StaleLease: the lease is no longer current; names the holder.
         """
-        said = validated(Outcome, result=result)
-        key, token = checked(task_id), self.leases.token(task_id, lease_token)
+        said = validated(Success, result=result)
+        key, token = checked(task_id), self._token(task_id, lease_token)
         task = await self._commit(lambda view: rules.complete_task(view, key, token=token, result=said.result))
         self.leases.drop(key)
         return task
@@ -181,9 +188,11 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         Raises:
             StaleLease: the lease is no longer current; names the holder.
         """
-        said = validated(Outcome, error={"error": error} if isinstance(error, str) else error).error or {}
-        key, token = checked(task_id), self.leases.token(task_id, lease_token)
-        task = await self._commit(lambda view: rules.fail_task(view, key, token=token, error=said, retry=retry))
+        said = validated(Failure, error={"error": error} if isinstance(error, str) else error, retry=retry)
+        key, token = checked(task_id), self._token(task_id, lease_token)
+        task = await self._commit(
+            lambda view: rules.fail_task(view, key, token=token, error=said.error, retry=said.retry)
+        )
         self.leases.drop(key)
         return task
 

@@ -22,7 +22,11 @@ from mycelium.models import (
     WorkflowTask,
     validated,
 )
-from mycelium.models.base import Cursor, JsonObject, Line, Model
+from mycelium.models.base import Cursor, JsonObject, Line, Model, Share
+
+
+def _mode_of(tasks: Sequence[WorkflowTask]) -> WorkflowMode:
+    return "dag" if any(task.depends_on for task in tasks) else "sequential"
 
 
 def _named(task: object) -> object:
@@ -45,10 +49,15 @@ class WorkflowFilter(Model):
 class HandProgress(Model):
     """For checking what an agent says of a workflow that it drives by hand."""
 
-    progress: float | None = None
+    progress: Share | None = None
     current_task: Line | None = None
     result: JsonObject | None = None
-    error: JsonObject | None = None
+
+
+class HandFailure(Model):
+    """For checking why a workflow failed, as an agent says."""
+
+    error: JsonObject
 
 
 class WorkflowVerbs(Base):
@@ -77,7 +86,7 @@ class WorkflowVerbs(Base):
             Workflow,
             id=new_id("w"),
             type=type,
-            mode=mode or ("dag" if any(task.depends_on for task in declared) else "sequential"),
+            mode=_mode_of(declared) if mode is None else mode,
             metadata={} if metadata is None else metadata,
             created_by=self.agent,
             created_at=self._clock(),
@@ -110,8 +119,6 @@ class WorkflowVerbs(Base):
     ) -> Workflow:
         """Say how far a workflow is (0 to 1) that an agent drives by hand."""
         said = validated(HandProgress, progress=progress, current_task=current_task)
-        if said.progress is not None:
-            within("progress", said.progress, 0, 1)
         key = checked(workflow_id)
         return await self._commit(
             lambda view: rules.update_workflow(
@@ -126,7 +133,7 @@ class WorkflowVerbs(Base):
 
     async def fail_workflow(self, workflow_id: str, error: str | Mapping[str, JsonValue]) -> Workflow:
         """End a workflow by hand as failed; tasks of it that are still open are cancelled."""
-        said = validated(HandProgress, error={"error": error} if isinstance(error, str) else error).error
+        said = validated(HandFailure, error={"error": error} if isinstance(error, str) else error).error
         return await self._finish(workflow_id, "failed", error=said)
 
     async def _finish(

@@ -20,7 +20,7 @@ class AgentReport(Model):
     active_tasks: tuple[Annotated[str, Field(max_length=500)], ...] = ()
     capabilities: tuple[Label, ...] = ()
     metadata: JsonObject = {}
-    ttl: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = DEFAULT_TTL
+    ttl: Annotated[float, Field(gt=0, le=MAX_SECONDS, strict=True)] = DEFAULT_TTL
     """Seconds without a call after which it counts as offline."""
 
 

@@ -71,8 +71,10 @@ Id = Annotated[str, _like(_ID)]
 Channel = Annotated[str, _like(_CHANNEL)]
 Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
 """A short name on one line: a task's type, an event's type, a capability."""
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 """A number that only grows; what stores and readers of JSON can hold."""
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+"""How much of something is done: 1 is all of it."""
 Moment = Annotated[AwareDatetime, Field(ge=START_OF_TIME, lt=END_OF_TIME)]
 """A time that can be reckoned with: adding `MAX_SECONDS` still gives one."""
 Line = Annotated[str, StringConstraints(max_length=500)]
@@ -91,7 +93,7 @@ class Record(Model, ABC):
     """A thing the store keeps under a key, with a version that grows by one at each change."""
 
     kind: ClassVar[str]
-    version: Annotated[int, Field(ge=1, lt=2**63)] = 1
+    version: Annotated[int, Field(ge=1, lt=2**63, strict=True)] = 1
 
     @property
     @abstractmethod

@@ -37,7 +37,7 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, strict=True)]
 
 
 class Lease(Model):
@@ -59,8 +59,8 @@ class TaskSpec(Model):
     depends_on: Annotated[tuple[Id, ...], Field(max_length=MAX_DEPENDENCIES)] = ()
     priority: Priority = "normal"
     run_when: RunWhen = "all_succeeded"
-    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 1
-    retry_backoff: Annotated[float, Field(ge=0, le=MAX_SECONDS)] = 1.0
+    max_attempts: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
+    retry_backoff: Annotated[float, Field(ge=0, le=MAX_SECONDS, strict=True)] = 1.0
     timeout_seconds: Seconds | None = None
     not_before: Annotated[Moment, AfterValidator(_in_utc)] | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
@@ -84,7 +84,7 @@ class Task(TaskSpec, Record):
     updated_at: Moment
     started_at: Moment | None = None
     """When the present attempt began."""
-    progress: Annotated[float, Field(ge=0, le=1)] = 0.0
+    progress: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
     note: Line = ""
     attempt: Count = 0
     """How often it was claimed and not released."""

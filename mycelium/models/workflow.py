@@ -49,7 +49,7 @@ class Workflow(Record):
     status: WorkflowStatus = "running"
     tasks: tuple[Id, ...] = ()
     """The ids of its tasks, in the order they were declared."""
-    progress: Annotated[float, Field(ge=0, le=1)] = 0.0
+    progress: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
     current_task: Line | None = None
     result: JsonObject | None = None
     error: JsonObject | None = None

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from mycelium.errors import InvalidInput
+from mycelium.models import WorkflowTask, validated
 from mycelium_tools.tasks import claim_task, create_task, fail_task, list_tasks
+from mycelium_tools.workflows import create_workflow
 
 
 def test_only_what_was_given_is_passed_on() -> None:
@@ -74,6 +76,20 @@ def test_huge_names_and_values_are_not_repeated() -> None:
     with pytest.raises(InvalidInput) as refused:
         claim_task.checked({"types": "y" * 1_000_000, **unknown})
     assert len(str(refused.value.as_dict())) < 5000
+
+
+def test_numbers_of_a_workflows_tasks_may_be_text_too() -> None:
+    tasks = [{"name": "a", "max_attempts": "3", "timeout_seconds": "2.5"}, {"name": "b", "max_attempts": 3.0}, "c"]
+    checked = create_workflow.checked({"type": "w", "tasks": tasks})["tasks"]
+    assert checked == [{"name": "a", "max_attempts": 3, "timeout_seconds": 2.5}, {"name": "b", "max_attempts": 3}, "c"]
+    assert type(checked[1]["max_attempts"]) is int
+
+
+@pytest.mark.parametrize("odd", ["three", "nan", "1e999", True, None, [], {}])
+def test_what_is_no_number_there_is_left_to_the_library(odd: object) -> None:
+    (task,) = create_workflow.checked({"type": "w", "tasks": [{"name": "a", "max_attempts": odd}]})["tasks"]
+    with pytest.raises(InvalidInput):
+        validated(WorkflowTask, **task)
 
 
 @pytest.mark.parametrize("value", [True, "true", 1])

@@ -28,7 +28,7 @@ async def set_agent_status(
 ) -> Reply:
     """Tell others what you do and what you can. Replaces what you said before."""
     said = await m.store_agent_status(
-        agent, status, active_tasks=active_tasks, capabilities=capabilities, metadata=metadata, ttl=ttl
+        agent or None, status, active_tasks=active_tasks, capabilities=capabilities, metadata=metadata, ttl=ttl
     )
     return Reply(agent_line(said), {"agent": agent_record(said)})
 
@@ -38,7 +38,7 @@ async def get_agent_status(
     m: Mycelium, agent: Annotated[str | None, Field(description="Default: you")] = None
 ) -> Reply:
     """What an agent does, holds and can. Without agent: you, with your name."""
-    found = await m.get_agent_status(agent)
+    found = await m.get_agent_status(agent or None)
     lines = [agent_line(found), f"seen: {found.last_updated:%Y-%m-%dT%H:%M:%SZ}", compact(found.metadata)]
     return Reply("\n".join(line for line in lines if line), {"agent": agent_record(found)})
 

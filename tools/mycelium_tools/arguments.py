@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, Final, TypeAlias, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import DatetimeSchema, DictSchema, NullableSchema, WithDefaultSchema
+
+NUMBERS: Final = ("max_attempts", "retry_backoff", "timeout_seconds")
+"""The fields of a workflow's task that are numbers."""
 
 
 class Arguments(BaseModel):
@@ -51,6 +54,30 @@ def _list(value: object) -> object:
     return cast("object", unquoted)
 
 
+def _tasks(value: object) -> object:
+    listed = _list(value)
+    return [_with_numbers(task) for task in cast("list[object]", listed)] if isinstance(listed, list) else listed
+
+
+def _with_numbers(task: object) -> object:
+    """A task of a workflow as the library takes it, which wants numbers where these models write text."""
+    if not isinstance(task, dict):
+        return task
+    fields = cast("dict[str, object]", task)
+    return {**fields, **{name: _plain(fields[name]) for name in NUMBERS if name in fields}}
+
+
+def _plain(value: object) -> object:
+    """`"3"` and `3.0` as 3; what is no number stays for the library to refuse."""
+    try:
+        number = float(value) if isinstance(value, str | float) else None
+    except ValueError:
+        number = None
+    if number is None:
+        return value
+    return int(number) if number.is_integer() else number
+
+
 def _moment(value: object) -> object:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
@@ -73,7 +100,7 @@ TextOrObject: TypeAlias = Annotated[
 ]
 """Listed as text, which every client can send; an object is as good."""
 
-Tasks: TypeAlias = Annotated[list[str | dict[str, Any]], BeforeValidator(_list)]
+Tasks: TypeAlias = Annotated[list[str | dict[str, Any]], BeforeValidator(_tasks)]
 
 LeaseToken: TypeAlias = Annotated[Whole | None, Field(description="If claimed on another connection")]
 

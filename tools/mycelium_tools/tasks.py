@@ -100,7 +100,7 @@ async def claim_task(
     Your lease is renewed while you are connected. Do the work, then complete_task or fail_task. If nothing is
     ready, wait in read_events.
     """
-    task = await m.claim_task(agent=agent, task_id=task_id, types=types, lease_seconds=lease_seconds)
+    task = await m.claim_task(agent=agent or None, task_id=task_id, types=types, lease_seconds=lease_seconds)
     if task is None:
         return Reply("Nothing is ready. Wait: read_events channels=[tasks:events] wait_seconds=50.", {"task": None})
     text = f"{task_details(task)}\nlease_token: {task.token}"

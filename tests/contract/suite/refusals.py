@@ -72,6 +72,14 @@ def wrong_calls(m: Any) -> dict[str, tuple[Callable[[], Awaitable[object]], str]
         "max_attempts zero": (lambda: m.create_task("x", max_attempts=0), "invalid_input"),
         "max_attempts negative": (lambda: m.create_task("x", max_attempts=-1), "invalid_input"),
         "max_attempts half": (lambda: m.create_task("x", max_attempts=1.5), "invalid_input"),
+        "max_attempts true": (lambda: m.create_task("x", max_attempts=True), "invalid_input"),
+        "max_attempts text": (lambda: m.create_task("x", max_attempts="3"), "invalid_input"),
+        "max_attempts a float": (lambda: m.create_task("x", max_attempts=3.0), "invalid_input"),
+        "max_attempts None": (lambda: m.create_task("x", max_attempts=None), "invalid_input"),
+        "max_attempts text in a workflow": (
+            lambda: m.create_workflow("w", [{"name": "a", "max_attempts": "3"}]),
+            "invalid_input",
+        ),
         "max_attempts huge": (lambda: m.create_task("x", max_attempts=10**30), "invalid_input"),
         "backoff negative": (lambda: m.create_task("x", retry_backoff=-0.1), "invalid_input"),
         "backoff NaN": (lambda: m.create_task("x", retry_backoff=float("nan")), "invalid_input"),
@@ -79,6 +87,9 @@ def wrong_calls(m: Any) -> dict[str, tuple[Callable[[], Awaitable[object]], str]
         "timeout zero": (lambda: m.create_task("x", timeout_seconds=0), "invalid_input"),
         "timeout negative": (lambda: m.create_task("x", timeout_seconds=-5), "invalid_input"),
         "timeout of centuries": (lambda: m.create_task("x", timeout_seconds=1e12), "invalid_input"),
+        "backoff true": (lambda: m.create_task("x", retry_backoff=True), "invalid_input"),
+        "timeout true": (lambda: m.create_task("x", timeout_seconds=True), "invalid_input"),
+        "timeout a number as text": (lambda: m.create_task("x", timeout_seconds="5"), "invalid_input"),
         "timeout text": (lambda: m.create_task("x", timeout_seconds="soon"), "invalid_input"),
         "not_before without zone": (lambda: m.create_task("x", not_before="2030-01-01T00:00:00"), "invalid_input"),
         "not_before text": (lambda: m.create_task("x", not_before="tomorrow"), "invalid_input"),
@@ -123,6 +134,15 @@ def wrong_calls(m: Any) -> dict[str, tuple[Callable[[], Awaitable[object]], str]
         "claim types too many": (lambda: m.claim_task(types=[f"x{n}" for n in range(101)]), "invalid_input"),
         "claim types a surrogate": (lambda: m.claim_task(types=["\ud800"]), "invalid_input"),
         "claim agent a path": (lambda: m.claim_task(agent="../x"), "invalid_id"),
+        "claim agent empty": (lambda: m.claim_task(agent=""), "invalid_id"),
+        "seen agent empty": (lambda: m.see(""), "invalid_id"),
+        "agent empty": (lambda: m.store_agent_status(""), "invalid_id"),
+        "agent ttl true": (lambda: m.store_agent_status("eve", ttl=True), "invalid_input"),
+        "get agent empty": (lambda: m.get_agent_status(""), "invalid_id"),
+        "remove agent empty": (lambda: m.remove_agent_status(""), "invalid_id"),
+        "leave agent empty": (lambda: m.leave(""), "invalid_id"),
+        "workflow mode empty": (lambda: m.create_workflow("w", mode=""), "invalid_input"),
+        "workflow fail with None": (lambda: m.fail_workflow("w-1", None), "invalid_input"),
         "claim agent a number": (lambda: m.claim_task(agent=5), "invalid_id"),
         "claim unknown": (lambda: m.claim_task("t-1"), "not_found"),
         "update unknown": (lambda: m.update_task("t-1", progress=0.5), "not_found"),
@@ -131,6 +151,12 @@ def wrong_calls(m: Any) -> dict[str, tuple[Callable[[], Awaitable[object]], str]
         "complete unknown": (lambda: m.complete_task("t-1"), "not_found"),
         "complete unknown with token": (lambda: m.complete_task("t-1", lease_token=5), "not_found"),
         "fail unknown": (lambda: m.fail_task("t-1", "x"), "not_found"),
+        "fail with None": (lambda: m.fail_task("t-1", None), "invalid_input"),
+        "fail with a list": (lambda: m.fail_task("t-1", ["x"]), "invalid_input"),
+        "fail with retry None": (lambda: m.fail_task("t-1", "x", retry=None), "invalid_input"),
+        "fail with retry text": (lambda: m.fail_task("t-1", "x", retry="no"), "invalid_input"),
+        "release text": (lambda: m.update_task("t-1", release="no"), "invalid_input"),
+        "progress true": (lambda: m.update_task("t-1", progress=True), "invalid_input"),
         "fail with a number": (lambda: m.fail_task("t-1", 5), "invalid_input"),
         "cancel unknown": (lambda: m.cancel_task("t-1"), "not_found"),
         "cancel reason too long": (lambda: m.cancel_task("t-1", reason="x" * 501), "invalid_input"),
@@ -190,6 +216,22 @@ class RefusalContract(Contract):
         call, code = wrong_calls(m)[case]
         async with refuses(m, code):
             await call()
+
+    @pytest.mark.parametrize("token", [True, "3", 3.0, 1.5, b"4", [3]])
+    async def test_a_token_that_is_no_whole_number_is_refused_everywhere(self, m: Mycelium, token: Any) -> None:
+        task = await claimed(m, (await m.create_task("x")).id)
+        calls: list[Call] = [
+            lambda m: m.renew_lease(task.id, lease_token=token),
+            lambda m: m.update_task(task.id, progress=0.5, lease_token=token),
+            lambda m: m.update_task(task.id, release=True, lease_token=token),
+            lambda m: m.complete_task(task.id, lease_token=token),
+            lambda m: m.fail_task(task.id, "x", lease_token=token),
+            lambda m: m.cancel_task(task.id, lease_token=token),
+        ]
+        for call in calls:
+            async with refuses(m, "invalid_input"):
+                await call(m)
+        assert (await m.complete_task(task.id)).status == "completed"
 
     @pytest.mark.parametrize("bad", BAD_IDS)
     async def test_an_id_that_could_be_a_path_is_refused_everywhere(self, m: Mycelium, bad: str) -> None:
