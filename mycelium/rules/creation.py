@@ -92,7 +92,7 @@ def _on_terms(spec: TaskSpec, terms: Terms) -> TaskSpec:
     """The spec with what the store's terms add to it."""
     if spec.timeout_seconds is not None or terms.task_timeout_seconds is None:
         return spec
-    return spec.model_copy(update={"timeout_seconds": terms.task_timeout_seconds})
+    return spec.model_copy(update={"timeout_seconds": float(terms.task_timeout_seconds)})
 
 
 def _check_key(draft: Draft, key: str | None) -> None:
