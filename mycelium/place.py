@@ -46,16 +46,22 @@ class Place(Protocol):
         ...
 
 
+class FindPlace(Protocol):
+    """What an entry point of the group `mycelium.places` names."""
+
+    def __call__(self, url: str) -> Place: ...
+
+
 def scheme_of(url: str) -> str:
     """What the URL begins with, which says who opens it. A word alone is the name of a mode, which `auto` knows."""
     scheme, colon, _ = url.partition(":")
     return scheme if colon else "auto"
 
 
-class FindPlace(Protocol):
-    """What an entry point of the group `mycelium.places` names."""
-
-    def __call__(self, url: str) -> Place: ...
+def mode_of(place: Place) -> str:
+    """What kind of store it is, in the word that its client's `mode` has."""
+    form = place.url.partition(":")[0].partition("+")[0]
+    return "redis" if form in {"rediss", "unix"} else form
 
 
 def place_at(url: str) -> Place | None:

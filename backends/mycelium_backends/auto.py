@@ -1,9 +1,4 @@
-"""`auto`: the store that fits where one stands. The same from every folder of a project.
-
-auto                                 what is configured, or else what is there
-redis, taskqueue, sqlite, markdown   this kind, where the configuration says it is
-auto:?NAME=VALUE&config=FILE         the same with settings over the configured ones, and of another file
-"""
+"""`auto`: the store that fits where one stands. The same from every folder of a project."""
 
 from __future__ import annotations
 
@@ -11,24 +6,22 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl
 
 from anyio import to_thread
 
 from mycelium.backend import Backend, Clock
 from mycelium.client import open_backend as open_url
-from mycelium.errors import BackendUnavailable, UnknownBackend
+from mycelium.errors import BackendUnavailable
 from mycelium.place import Finding, Place, place_at
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mycelium.settings import Configuration, Surroundings
     from mycelium_backends.candidates import Candidate
 
 log = logging.getLogger("mycelium.auto")
-
-MODE: Final = "coordination.mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +61,13 @@ def choose(surroundings: Surroundings) -> Choice:
 
 
 def _none(config: Configuration, tried: Sequence[str]) -> BackendUnavailable:
-    forced = f" (mode {config.settings.coordination.mode}, by {config.origin(MODE)})" if config.given(MODE) else ""
+    mode = "coordination.mode"
+    forced = f" (mode {config.settings.coordination.mode}, by {config.origin(mode)})" if config.given(mode) else ""
     return BackendUnavailable(
         f"No store can be used here{forced}. Tried {'; '.join(tried)}.",
         hint="Mend that, or name a store with --backend or MYCELIUM_BACKEND, such as sqlite:///team.db.",
         tried=list(tried),
     )
-
-
-def surroundings_of(url: str) -> Surroundings:
-    """Those of this process, with the settings that the URL brings.
-
-    Raises:
-        UnknownBackend: it is not of one of the forms above.
-    """
-    from mycelium.settings import MODES, Surroundings
-
-    word, _, query = url.partition(":")
-    if word not in MODES or (query and not query.startswith("?")):
-        raise UnknownBackend(
-            f"{url!r} names no store.",
-            hint=f"Use a URL such as sqlite:///team.db, or one of: {', '.join(MODES)}.",
-            url=url,
-        )
-    flags = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
-    file = flags.pop("config", None)
-    if word != "auto":
-        flags[MODE] = word
-    return Surroundings.here(flags, Path(file) if file else None)
 
 
 async def open_backend(url: str, clock: Clock) -> Backend:
@@ -106,6 +78,8 @@ async def open_backend(url: str, clock: Clock) -> Backend:
         BackendUnavailable: no store can be used here.
         StoreError: the one that fits cannot be opened.
     """
+    from mycelium.settings import surroundings_of
+
     choice = await to_thread.run_sync(choose, surroundings_of(url), abandon_on_cancel=True)
     chosen = choice.chosen
     if choice.tried:
@@ -172,5 +146,7 @@ class AutoPlace:
 
 def find_place(url: str) -> AutoPlace:
     """See `mycelium.place.FindPlace`. Blocks."""
+    from mycelium.settings import surroundings_of
+
     choice = choose(surroundings_of(url))
     return AutoPlace(choice, place_at(choice.url))

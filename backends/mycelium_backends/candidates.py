@@ -50,7 +50,7 @@ def _redis_if_named(config: Configuration) -> Iterable[Candidate]:
 
 def _markdown(config: Configuration) -> Iterable[Candidate]:
     folder = _markdown_folder(config)
-    yield Candidate(f"markdown:///{folder}", f"markdown files in {folder}", problem=_problem_with(folder))
+    yield Candidate(f"markdown://{folder}", f"markdown files in {folder}", problem=_problem_with(folder))
 
 
 def _markdown_if_there(config: Configuration) -> Iterable[Candidate]:

@@ -7,6 +7,7 @@ from mycelium.settings.load import Configuration, Surroundings, configuration, s
 from mycelium.settings.model import MODES
 from mycelium.settings.names import Setting, settings
 from mycelium.settings.origin import Origin
+from mycelium.settings.urls import leaves_the_choice, surroundings_of, with_flags
 
 __all__ = [
     "MODES",
@@ -15,6 +16,9 @@ __all__ = [
     "Setting",
     "Surroundings",
     "configuration",
+    "leaves_the_choice",
     "settings",
     "settings_shown",
+    "surroundings_of",
+    "with_flags",
 ]

@@ -10,13 +10,17 @@ from importlib.metadata import version
 from mycelium import MyceliumError
 from mycelium.client import backend_for
 from mycelium.client.base import checked
-from mycelium.place import Finding, Place, place_at
+from mycelium.place import Finding, Place, mode_of, place_at
 from mycelium_server.version import own_version
 
 
 def examine(backend: str, agent: str | None) -> tuple[list[Finding], Place | None]:
     """Look at everything, in the order in which one thing needs the other, and say where the store is."""
     findings = [*_software(), _agent(agent)]
+    try:
+        findings += _configuration(backend)
+    except MyceliumError as error:
+        return [*findings, _failed("configuration", error)], None
     try:
         place = place_at(backend)
         if place is None:
@@ -42,8 +46,21 @@ def _agent(name: str | None) -> Finding:
         return _failed("agent", error)
 
 
+def _configuration(backend: str) -> Iterator[Finding]:
+    from mycelium.settings import configuration, leaves_the_choice, surroundings_of
+
+    if not leaves_the_choice(backend):
+        yield Finding("configuration", "not asked, since the backend is a URL")
+        return
+    config = configuration(surroundings_of(backend))
+    by_hand = sorted({str(origin) for origin in config.origins.values() if origin.kind != "file"})
+    said = str(config.file) if config.file.is_file() else f"no file at {config.file}"
+    yield Finding("configuration", "; ".join([said, *by_hand]))
+
+
 def _store(place: Place) -> Iterator[Finding]:
     yield Finding("store", f"{place.url}: {place.reason}")
+    yield Finding("mode", mode_of(place))
     for passed_over in place.tried:
         yield Finding("passed over", passed_over, "warn")
     yield from place.examine()

@@ -121,6 +121,7 @@ def test_no_store_for_auto(mycelium: Command, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("MYCELIUM_BACKEND")
     Path(".git").mkdir()
     Path(".mycelium").write_text("in the way")
+    Path(".claude").write_text("in the way, too")
     level, says, _ = levels(mycelium, code=1)["store"]
     assert (level, ".mycelium is not a folder" in says) == ("fail", True)
 

@@ -44,6 +44,21 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# These two stand before the command, and say the same to all of them. Each setting has its own variables.
+ConfigFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", allow_from_autoenv=False,
+        help="Read the configuration from this file (or name it in MYCELIUM_CONFIG). Without it, the project's own.",
+    ),
+]  # fmt: skip
+SetSettings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", allow_from_autoenv=False,
+        help="Use this value of a setting, named as `mycelium config` does. May be repeated.",
+    ),
+]  # fmt: skip
 # Not to be set by a variable: with MYCELIUM_VERSION in its environment, no server would start.
 Version: TypeAlias = Annotated[
     bool,
@@ -54,7 +69,9 @@ Version: TypeAlias = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def mycelium(context: typer.Context, version: Version = False) -> None:
+def mycelium(
+    context: typer.Context, config: ConfigFile = None, set_: SetSettings = None, version: Version = False
+) -> None:
     """Lets many AI agents work as one team: shared tasks, presence, events and workflows."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -79,6 +96,18 @@ async def doctor(backend: Backend = "auto", agent: Agent = None, as_json: AsJson
     from mycelium_server.cli.checks import show_checks
 
     show_checks(backend, agent, as_json=as_json)
+
+
+@app.command()
+@runs
+async def config(context: typer.Context, backend: Backend = "auto", as_json: AsJson = False) -> None:
+    """Show every setting that is in force and where it comes from.
+
+    Passwords are hidden. `mycelium doctor` says which store follows from them.
+    """
+    from mycelium_server.cli.settings import origin_of, show_config
+
+    show_config(backend, origin_of(context, "backend"), as_json=as_json)
 
 
 @runs

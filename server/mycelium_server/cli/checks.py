@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from mycelium.place import mode_of
 from mycelium_server.cli.output import Listing, for_people, print_lines, show
 from mycelium_server.cli.run import REFUSED
 from mycelium_server.connect import connecting_lines
@@ -20,6 +21,7 @@ def show_checks(backend: str, agent: str | None, *, as_json: bool) -> None:
     data = {
         "ok": not failed,
         "store": place.url if place else None,
+        "mode": mode_of(place) if place else None,
         "reason": place.reason if place else None,
         "exists": place.exists() if place else None,
         "findings": [asdict(each) for each in findings],

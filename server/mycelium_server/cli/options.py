@@ -14,6 +14,7 @@ import typer
 
 from mycelium import Mycelium
 from mycelium.errors import BackendUnavailable
+from mycelium_server.cli.settings import settled
 
 Backend: TypeAlias = Annotated[
     str,
@@ -22,7 +23,8 @@ Backend: TypeAlias = Annotated[
         "-b",
         envvar="MYCELIUM_BACKEND",
         metavar="URL",
-        help="Use this store: sqlite:///FILE, or auto for the project's own.",
+        callback=settled,
+        help="Use this store: a URL such as sqlite:///FILE, a mode such as redis, or auto for the project's own.",
     ),
 ]
 Agent: TypeAlias = Annotated[
