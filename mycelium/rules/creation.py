@@ -21,7 +21,6 @@ def create_task(view: View, spec: TaskSpec, *, id: str, created_by: str | None) 
         Conflict: the id is taken, or the idempotency key was used for something else.
         UnknownDependency, DependencyCycle: see `depends_on`.
     """
-    spec = _on_terms(spec, view.terms)
     draft = Draft(view)
     return draft.change(_created(draft, spec, id=id, created_by=created_by))
 
@@ -38,6 +37,7 @@ def create_tasks(
 
 
 def _created(draft: Draft, spec: TaskSpec, *, id: str, created_by: str | None) -> Task:
+    spec = _on_terms(spec, draft.view.terms)
     key = spec.idempotency_key
     earlier = draft.task_by_idempotency_key(key) if key is not None else None
     return add_task(draft, spec, id=id, created_by=created_by) if earlier is None else _same(earlier, spec)
@@ -75,7 +75,7 @@ def add_task(draft: Draft, spec: TaskSpec, *, id: str, created_by: str | None, w
     if missing := [key for key, task in found.items() if task is None]:
         raise UnknownDependency(missing)
     now = draft.view.now
-    fields = _start(spec, [task.status for task in found.values() if task])
+    fields = standing(spec, [task.status for task in found.values() if task])
     if spec.not_before is not None and spec.not_before <= now:
         fields["not_before"] = None
     if workflow_id is not None:
@@ -107,8 +107,8 @@ def _check_key(draft: Draft, key: str | None) -> None:
         )
 
 
-def _start(spec: TaskSpec, statuses: list[TaskStatus]) -> dict[str, object]:
-    """`blocked` or `status` of a new task whose dependencies have these statuses."""
+def standing(spec: TaskSpec, statuses: list[TaskStatus]) -> dict[str, object]:
+    """`blocked` or `status` of a task that has not begun and whose dependencies have these statuses."""
     waiting = any(status in OPEN for status in statuses)
     match spec.run_when:
         case "all_succeeded":

@@ -86,10 +86,19 @@ class SqliteBackend:
         self._listing = anyio.Lock()
         self._dumping: set[sqlite3.Connection] = set()
         self._doorbell = Doorbell(path, self._reader, address.poll_seconds)
-        self._writer = Writer(
-            connection, lock, path, clock=clock, loop=self._loop, changed=self._changed, terms=address.terms
-        )
+        self._writer = self._new_writer(address, connection)
         self._closed = False
+
+    def _new_writer(self, address: Address, connection: sqlite3.Connection) -> Writer:
+        return Writer(
+            connection,
+            self._lock,
+            address.path,
+            clock=self._clock,
+            loop=self._loop,
+            changed=self._changed,
+            terms=address.terms,
+        )
 
     async def get(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
         with self._reading():

@@ -98,6 +98,10 @@ class Writer:
             raise job.outcome
         return job.outcome
 
+    def write_soon(self, decide: Decide) -> None:
+        """Have a change made that nobody waits for. In any thread."""
+        self._jobs.put(Job(decide, self._loop.create_future()))
+
     async def _outlast(self, job: Job) -> None:
         with anyio.CancelScope(shield=True):
             while not job.settled:

@@ -1,0 +1,190 @@
+"""The folder: which of its files are records, what they are like, and how they are replaced."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mycelium.models import Record
+from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.journal import Entry
+from mycelium_backends.markdown.log import HEAD as LOG_HEAD
+from mycelium_backends.markdown.log import NAME as LOG_NAME
+
+STATE: Final = ".state"
+"""The folder within, of what can be made anew from the files: it is never committed."""
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes that a record's file may have. Larger ones are refused without being read."""
+RECORD: Final = re.compile(r"(task|agent|workflow)-(.*)\.md", re.DOTALL)
+KEPT: Final = {
+    ".gitignore": f"# What Mycelium makes anew from the files beside it.\n{STATE}/\n",
+    ".gitattributes": f"# Two branches that both added events: keep the lines of both.\n{LOG_NAME} merge=union\n",
+}
+
+
+def name_of(record: Record) -> str:
+    """The name of a record's file."""
+    return f"{record.kind}-{record.key}.md"
+
+
+def kind_and_key(name: str) -> tuple[str, str] | None:
+    """Which record a file of this name holds; None if it is no record's."""
+    found = RECORD.fullmatch(name)
+    return (found[1], found[2]) if found else None
+
+
+def signature(path: Path) -> str:
+    """What tells that a file was changed, without reading it; empty where there is none."""
+    try:
+        return _signature(path.lstat())
+    except FileNotFoundError:
+        return ""
+
+
+def _signature(seen: os.stat_result) -> str:
+    return f"{seen.st_ino}:{seen.st_mtime_ns}:{seen.st_size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of records."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path / STATE
+
+    @property
+    def index(self) -> Path:
+        return self.state / "index.db"
+
+    @property
+    def log(self) -> Path:
+        return self.path / LOG_NAME
+
+    @property
+    def spare(self) -> Path:
+        """Where new contents wait to take the place of old ones."""
+        return self.state / "new"
+
+    def make(self) -> None:
+        """Make what is not there yet."""
+        self.spare.mkdir(parents=True, exist_ok=True)
+        for name, text in KEPT.items():
+            if not os.path.lexists(self.path / name):
+                (self.path / name).write_text(text, encoding="utf-8")
+        if not os.path.lexists(self.log):
+            self.log.write_text(LOG_HEAD, encoding="utf-8")
+
+    def signatures(self) -> Iterator[tuple[str, str]]:
+        """The name and the signature of every record's file."""
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if RECORD.fullmatch(entry.name):
+                    try:
+                        yield entry.name, _signature(entry.stat(follow_symlinks=False))
+                    except FileNotFoundError:
+                        continue
+
+    def read(self, name: str) -> tuple[str, str]:
+        """A record's text, and the signature it had.
+
+        Raises:
+            Unreadable: it is nothing that could be a record; says why.
+            FileNotFoundError: it is gone.
+        """
+        path = self.path / name
+        before = path.lstat()
+        if reason := _refusal(before):
+            raise Unreadable(reason)
+        # Should it be replaced by a link or a pipe this moment, neither is followed or waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(fd, "rb") as file:
+            data = file.read(LARGEST + 1)
+        try:
+            return data.decode(), _signature(before)
+        except UnicodeDecodeError as error:
+            raise Unreadable(f"it is not text in UTF-8: {error.reason} at byte {error.start}") from None
+
+    def log_size(self) -> int:
+        """Bytes in the log."""
+        return self.log.lstat().st_size
+
+    def log_mark(self, size: int | None = None) -> str:
+        """What tells that the log was changed by others than Mycelium; or will, when it has grown to `size`."""
+        seen = self.log.lstat()
+        return f"{seen.st_ino}:{seen.st_size if size is None else size}"
+
+    def log_break(self) -> str:
+        """A line's end, where the log's last line has none."""
+        with self.log.open("rb") as log:
+            if not log.seek(0, os.SEEK_END):
+                return ""
+            log.seek(-1, os.SEEK_END)
+            return "" if log.read() == b"\n" else "\n"
+
+    def add_to_log(self, data: bytes) -> None:
+        """Write at the log's end."""
+        if data:
+            fd = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+            with os.fdopen(fd, "wb") as log:
+                log.write(data)
+
+    def prepare(self, name: str, text: str) -> str:
+        """Write new contents aside. Their signature once they are in place."""
+        path = self.spare / name
+        with path.open("wb") as file:
+            file.write(text.encode())
+            file.flush()
+            return _signature(os.fstat(file.fileno()))
+
+    def place(self, name: str) -> None:
+        """Let prepared contents take the place of the old ones, in one step."""
+        (self.spare / name).replace(self.path / name)
+
+    def write(self, entry: Entry) -> None:
+        """Put the prepared files of a commit in their places, and its lines into the log.
+
+        A file that somebody has changed in the last moment stays; it is taken up, together with this change.
+        """
+        for name, written in entry.files.items():
+            if signature(self.path / name) != written.before:
+                (self.spare / name).unlink(missing_ok=True)
+            elif written.text is None:
+                (self.path / name).unlink(missing_ok=True)
+            else:
+                self.place(name)
+        self.add_to_log(entry.log.encode())
+
+    def clear(self) -> None:
+        """Drop what was prepared and never placed."""
+        for left in self.spare.iterdir():
+            left.unlink(missing_ok=True)
+
+    def flush(self, names: set[str]) -> None:
+        """Bring these files, the log and the folder to the disk."""
+        for path in [*(self.path / name for name in names), self.log, self.path]:
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+            except OSError:
+                continue  # it was removed, or is a person's link by now
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _refusal(seen: os.stat_result) -> str:
+    if stat.S_ISLNK(seen.st_mode):
+        return "it is a symbolic link, which is not followed"
+    if not stat.S_ISREG(seen.st_mode):
+        return "it is not a regular file"
+    if seen.st_size > LARGEST:
+        return f"it has {seen.st_size:,} bytes, the limit is {LARGEST:,}"
+    return ""

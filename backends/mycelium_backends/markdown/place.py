@@ -1,0 +1,124 @@
+"""A folder of records seen from outside, without opening it as a store: nothing is changed, nothing is made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mycelium.errors import MyceliumError, SchemaTooNew
+from mycelium.models import validated
+from mycelium.models.base import is_id
+from mycelium.place import Finding
+from mycelium_backends.disk import examine_folder, in_words
+from mycelium_backends.markdown import forms
+from mycelium_backends.markdown.folder import Folder, kind_and_key
+from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.index import KINDS
+from mycelium_backends.markdown.log import FORMAT, Unparsable, check_format, events_in
+from mycelium_backends.markdown.url import folder_of, url_of
+from mycelium_backends.sqlite.errors import translated
+
+MEND = "Mend it in an editor or with git. Until then it is left alone, and the rest goes on."
+
+
+def find_place(url: str) -> MarkdownPlace:
+    """See `mycelium.place.FindPlace`.
+
+    Raises:
+        UnknownBackend: the URL names no folder.
+    """
+    return MarkdownPlace(Folder(folder_of(url)))
+
+
+@dataclass(frozen=True, slots=True)
+class MarkdownPlace:
+    """See `mycelium.place.Place`."""
+
+    folder: Folder
+
+    @property
+    def url(self) -> str:
+        return url_of(self.folder.path)
+
+    @property
+    def reason(self) -> str:
+        return "you named it"
+
+    @property
+    def tried(self) -> Sequence[str]:
+        return ()
+
+    def exists(self) -> bool:
+        path = self.folder.path
+        return path.is_dir() and (self.folder.log.exists() or any(self.folder.signatures()))
+
+    def examine(self) -> list[Finding]:
+        return [*examine_folder(self.folder.log), *self._content()]
+
+    def _content(self) -> Iterator[Finding]:
+        if not self.exists():
+            yield Finding("store", "not there yet; the first agent or `mycelium create` makes it")
+            return
+        try:
+            with translated(self.folder.path):
+                yield self._format()
+                yield from self._files()
+                yield from self._log()
+        except MyceliumError as error:
+            yield Finding("store", error.message, "fail", error.hint)
+
+    def _format(self) -> Finding:
+        if self.folder.log.exists():
+            try:
+                check_format(self.folder.log)
+            except SchemaTooNew as error:
+                return Finding("format", error.message, "fail", error.hint)
+        return Finding("format", str(FORMAT))
+
+    def _files(self) -> Iterator[Finding]:
+        counts: Counter[str] = Counter()
+        size = 0
+        for name, seen in sorted(self.folder.signatures()):
+            found = kind_and_key(name)
+            assert found is not None
+            try:
+                _examine(self.folder, name, *found)
+                counts[found[0]] += 1
+                size += int(seen.rpartition(":")[2])
+            except (Unreadable, MyceliumError, OSError) as error:
+                yield Finding("file", f"{self.folder.path / name}: {_said(error)}", "fail", MEND)
+        said = ", ".join(f"{counts[kind]} {kind}s" for kind in KINDS)
+        yield Finding("content", f"{said}, {in_words(size)}")
+
+    def _log(self) -> Iterator[Finding]:
+        count = 0
+        for each in events_in(self.folder.log) if self.folder.log.exists() else ():
+            if isinstance(each, Unparsable):
+                mend = "Put that line right; Mycelium reads the others."
+                yield Finding("log", f"{self.folder.log}: line {each.number} is no event: {each.text}", "warn", mend)
+            else:
+                count += 1
+        yield Finding("log", f"{count} events")
+
+
+def _examine(folder: Folder, name: str, kind: str, key: str) -> None:
+    """Raises if this file holds no sound record."""
+    text, _ = folder.read(name)
+    said = forms.read(kind, text)
+    field = "name" if kind == "agent" else "id"
+    wanted = said.fields.setdefault(field, key)
+    if wanted not in (key, f"{kind}-{key}"):
+        raise Unreadable(
+            f"its front matter says {forms.FORMS[kind].named.get(field, field)} {wanted!r}, its name {key!r}"
+        )
+    if not is_id(wanted):
+        raise Unreadable(f"{key!r} is not a valid id")
+    if said.written:
+        validated(KINDS[kind], **said.fields)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, MyceliumError):
+        return error.message
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

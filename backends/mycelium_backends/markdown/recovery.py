@@ -1,0 +1,61 @@
+"""Finishing what stands in the journal: each step may have been done before, or not, or in part."""
+
+from __future__ import annotations
+
+from mycelium_backends.markdown.folder import Folder, signature
+from mycelium_backends.markdown.journal import Entry, Journal, Written
+
+
+def finish(folder: Folder, journal: Journal, *, doubted: bool = False) -> list[str]:
+    """Do what the journal says and is not done yet. The names of the files that it says something of.
+
+    `doubted` after a power cut: a file that seems written is read, since its contents may not have reached the disk.
+    """
+    entries = list(journal.entries())
+    last: dict[str, Written] = {name: written for entry in entries for name, written in entry.files.items()}
+    befores: dict[str, set[str]] = {}
+    for entry in entries:
+        for name, written in entry.files.items():
+            befores.setdefault(name, set()).update((written.before, written.after))
+    for name, written in last.items():
+        _write(folder, name, written, befores[name], doubted=doubted)
+    for entry in entries:
+        _add_lines(folder, entry)
+    if entries:
+        journal.mark()
+    return list(last)
+
+
+def _write(folder: Folder, name: str, written: Written, ours: set[str], *, doubted: bool) -> None:
+    """Bring one file to what was committed, unless somebody else has changed it since."""
+    now = signature(folder.path / name)
+    if now not in ours:
+        return
+    if written.text is None:
+        (folder.path / name).unlink(missing_ok=True)
+    elif now != written.after:
+        if signature(folder.spare / name) != written.after:
+            folder.prepare(name, written.text)
+        folder.place(name)
+    elif doubted and (folder.path / name).read_bytes() != written.text.encode():
+        folder.prepare(name, written.text)
+        folder.place(name)
+
+
+def _add_lines(folder: Folder, entry: Entry) -> None:
+    """Add the lines of an entry that are not in the log yet, also where it was cut within one."""
+    wanted = entry.log.encode()
+    if not wanted:
+        return
+    with folder.log.open("rb") as log:
+        log.seek(entry.log_at)
+        found = log.read(len(wanted))
+        rest = log.read(1)
+    if found == wanted:
+        return
+    if wanted.startswith(found) and not rest:
+        folder.add_to_log(wanted[len(found) :])
+        return
+    there = set(folder.log.read_bytes().splitlines(keepends=True))
+    missing = [line for line in wanted.splitlines(keepends=True) if line not in there and line.strip()]
+    folder.add_to_log(b"".join(missing))

@@ -1,0 +1,244 @@
+"""The body of a file: a head, and sections under `## ` headings, in which people may write too."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from mycelium_backends.markdown.front import Unreadable
+
+Fields = Mapping[str, Any]
+
+BRIEF: Final = 16 * 1024
+"""JSON of up to this many bytes is written over several lines."""
+BOX: Final = re.compile(r"\s*[-*+] \[([ xX])\] (.*)")
+OURS: Final = re.compile(r"Work \(\d+ %\)")
+ITEM: Final = re.compile(r"[-*+] ([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?: \(.*)?")
+STARTED: Final = re.compile(r" \(started: [^()]*\)$")
+MARKS: Final = {
+    "pending": "PENDING ⏳",
+    "running": "RUNNING 🔄",
+    "completed": "COMPLETED ✅",
+    "failed": "FAILED ❌",
+    "cancelled": "CANCELLED 🚫",
+    "skipped": "SKIPPED ⏭️",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a file tells of another task."""
+
+    type: str
+    status: str
+    started: str | None = None
+
+
+Others = Mapping[str, Glance]
+"""The tasks that a record names, by id."""
+
+
+class Section(Protocol):
+    """One of our sections: what it shows, and which of its lines are ours."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def field(self) -> str:
+        """The field of the record that it holds; empty where it only shows."""
+        ...
+
+    def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
+        """Our lines, fresh; None to leave the section out."""
+        ...
+
+    def ours(self, lines: Sequence[str]) -> Sequence[int]:
+        """The places of our lines among these."""
+        ...
+
+    def read(self, lines: Sequence[str]) -> object:
+        """The field's value; None where the section has none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSection:
+    """A JSON object, or a word in its place."""
+
+    name: str
+    field: str
+    instead: Mapping[str, str] | None = None
+    """What stands there without an object, for each status; the section is left out without this."""
+    empty: bool = False
+    """Whether an empty object is the default."""
+
+    def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
+        value = fields.get(self.field, {} if self.empty else None)
+        if value is None:
+            return None if self.instead is None else [f"_{self.instead[fields['status']]}_"]
+        brief = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return (json.dumps(value, ensure_ascii=False, indent=2) if len(brief) <= BRIEF else brief).split("\n")
+
+    def ours(self, lines: Sequence[str]) -> Sequence[int]:
+        begin = next((n for n, line in enumerate(lines) if line.startswith("{")), None)
+        if begin is None:
+            word = next((n for n, line in enumerate(lines) if len(line) > 2 and line[0] == line[-1] == "_"), None)
+            return [] if word is None else [word]
+        _, used = self._object("\n".join(lines[begin:]))
+        return range(begin, begin + used)
+
+    def read(self, lines: Sequence[str]) -> object:
+        begin = next((n for n, line in enumerate(lines) if line.startswith("{")), None)
+        return None if begin is None else self._object("\n".join(lines[begin:]))[0]
+
+    def _object(self, text: str) -> tuple[object, int]:
+        """The object that begins here, and how many lines it takes."""
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError) as error:
+            raise Unreadable(f"under {self.name!r} stands no JSON: {error}") from None
+        rest = text[end:].partition("\n")[0].strip()
+        if rest:
+            raise Unreadable(f"under {self.name!r} something stands behind the JSON: {rest[:40]!r}")
+        return value, text.count("\n", 0, end) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSection:
+    """Tasks by their ids, with what is to be told of each."""
+
+    name: str
+    field: str
+    status: bool
+    """Whether to tell how each stands."""
+
+    def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
+        ids = cast("Sequence[str]", fields.get(self.field, ()))
+        return [self._line(key, others.get(key)) for key in ids] if ids else ["_None._"]
+
+    def _line(self, key: str, other: Glance | None) -> str:
+        if other is None:
+            return f"- {key}"
+        return f"- {key} ({other.type}) - {MARKS[other.status]}" if self.status else f"- {key} ({other.type})"
+
+    def ours(self, lines: Sequence[str]) -> Sequence[int]:
+        return [n for n, line in enumerate(lines) if ITEM.fullmatch(line.rstrip()) or line == "_None._"]
+
+    def read(self, lines: Sequence[str]) -> object:
+        return [found[1] for line in lines if (found := ITEM.fullmatch(line.rstrip()))]
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSection:
+    """What an agent says that it works on; with the time since when, where that is a task it holds."""
+
+    name: str
+    field: str
+
+    def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
+        texts = cast("Sequence[str]", fields.get(self.field, ()))
+        return [f"- {_quoted(text)}{_since(others.get(text))}" for text in texts] if texts else ["_None._"]
+
+    def ours(self, lines: Sequence[str]) -> Sequence[int]:
+        return [n for n, line in enumerate(lines) if line.startswith("- ") or line == "_None._"]
+
+    def read(self, lines: Sequence[str]) -> object:
+        return [_unquoted(STARTED.sub("", line[2:])) for line in lines if line.startswith("- ")]
+
+
+def _since(task: Glance | None) -> str:
+    return f" (started: {task.started})" if task and task.started else ""
+
+
+def _quoted(text: str) -> str:
+    """A text on one line; as JSON where it would not be read back as it is."""
+    plain = text == text.strip() != "" and "\n" not in text and "\r" not in text
+    return text if plain and not text.startswith('"') and not STARTED.search(text) else json.dumps(text)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError as error:
+        raise Unreadable(f"a quoted text is not JSON: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSection:
+    """Check-boxes. Ours is one of them; where people add theirs, those tell the progress."""
+
+    name: str = "Progress"
+    field: str = ""
+
+    def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
+        progress = float(fields.get("progress", 0.0))
+        return [f"- [{'x' if progress == 1 else ' '}] Work ({int(progress * 100)} %)"]
+
+    def ours(self, lines: Sequence[str]) -> Sequence[int]:
+        boxes = [(n, found) for n, line in enumerate(lines) if (found := BOX.fullmatch(line.rstrip()))]
+        return [n for n, found in boxes if OURS.fullmatch(found[2])] if boxes else []
+
+    def read(self, lines: Sequence[str]) -> object:
+        return None
+
+    def ticks(self, lines: Sequence[str]) -> tuple[int, int]:
+        """How many boxes are ticked, and how many there are."""
+        boxes = [found for line in lines if (found := BOX.fullmatch(line.rstrip()))]
+        theirs = [found for found in boxes if not OURS.fullmatch(found[2])] or boxes
+        return sum(found[1] != " " for found in theirs), len(theirs)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a body: the head (without a name) or a section, its heading line first."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+def parts_of(body: str) -> list[Part]:
+    """The head and every section, in their order. What is within a code fence heads nothing."""
+    parts = [Part("", ())]
+    fenced = False
+    lines: list[str] = []
+    for line in body.split("\n"):
+        fenced ^= line.startswith("```")
+        if line.startswith("## ") and not fenced:
+            parts[-1] = Part(parts[-1].name, tuple(lines))
+            parts.append(Part(line[3:].strip(), ()))
+            lines = []
+        lines.append(line)
+    parts[-1] = Part(parts[-1].name, tuple(lines))
+    return parts
+
+
+def renewed(part: Part, section: Section, fields: Fields, others: Others) -> Part:
+    """The part with our lines fresh, and people's where they were."""
+    fresh = section.lines(fields, others)
+    inner = part.lines[1:]
+    if isinstance(section, JsonSection) and _same(section.read(inner), fields.get(section.field), section):
+        return part
+    old = section.ours(inner)
+    if isinstance(section, ProgressSection) and not old and section.ticks(inner)[1]:
+        return part
+    at = old[0] if old else 1 if inner and not inner[0].strip() else 0
+    kept = [line for n, line in enumerate(inner) if n not in set(old)]
+    return Part(part.name, (part.lines[0], *kept[:at], *(fresh or ()), *kept[at:]))
+
+
+def _same(mine: object, wanted: object, section: JsonSection) -> bool:
+    if mine is None or wanted is None:
+        return False
+    return json.dumps(mine) == json.dumps(wanted)
+
+
+def fresh_part(section: Section, fields: Fields, others: Others) -> list[str]:
+    """The whole section as we write it; nothing where it is left out."""
+    lines = section.lines(fields, others)
+    return [] if lines is None else [f"## {section.name}", "", *lines, ""]

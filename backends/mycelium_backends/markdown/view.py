@@ -1,0 +1,92 @@
+"""What a rule may read: the index, after a look whether the file behind each record is still what was indexed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from mycelium.errors import StoreDamaged
+from mycelium.models import Record, Task
+from mycelium.models.base import is_id
+from mycelium.rules import Waiter
+from mycelium_backends.markdown.folder import Folder, signature
+from mycelium_backends.markdown.index import Index
+from mycelium_backends.sqlite.view import SqliteView
+
+R = TypeVar("R", bound=Record)
+
+
+class Outdated(Exception):
+    """Files are not what was indexed: they have to be taken up before anybody reads on."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.names = names
+
+
+def damaged(folder: Folder, name: str, why: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"The file {folder.path / name} cannot be used: {why}. It was left as it is.",
+        hint="Mend it in an editor or with git; `mycelium doctor` lists all such files.",
+        path=str(folder.path / name),
+    )
+
+
+class MarkdownView(SqliteView):
+    """See `mycelium.rules.View`."""
+
+    def __init__(self, connection: sqlite3.Connection, now: datetime, folder: Folder) -> None:
+        super().__init__(connection, now)
+        self._folder = folder
+        self._index = Index(connection)
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        self._see(kind.kind, key)
+        return super().get(kind, key)
+
+    def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
+        return [self.get(kind, key) for key in keys]
+
+    def waiters(self, task_id: str) -> Sequence[Waiter]:
+        # One whose file is broken is not touched; it is released when its file is mended.
+        return [waiter for waiter in super().waiters(task_id) if self._index.record("task", waiter.task_id)[0]]
+
+    def next_ready(self, agent: str, types: Sequence[str]) -> Task | None:
+        task = super().next_ready(agent, types)
+        if task is not None:
+            self._see("task", task.id)
+        return task
+
+    def look_at(self, names: Sequence[str]) -> None:
+        """Raises Outdated for those of these files that are not what was indexed."""
+        known = {name: row.signature for name in names if (row := self._index.row(name))}
+        if stale := [name for name in names if signature(self._folder.path / name) != known.get(name, "")]:
+            raise Outdated(*stale)
+
+    def stale(self, kind: str, keys: Sequence[str]) -> list[str]:
+        """The files of these records that are not what was indexed."""
+        found: list[str] = []
+        for key in keys:
+            try:
+                self._see(kind, key)
+            except Outdated as outdated:
+                found.extend(outdated.names)
+            except StoreDamaged:
+                continue
+        return found
+
+    def _see(self, kind: str, key: str) -> None:
+        """Raises Outdated or StoreDamaged, where a record's file is not what was indexed or is broken."""
+        rows = self._index.rows_of(kind, key)
+        for row in rows:
+            if signature(self._folder.path / row.name) != row.signature:
+                raise Outdated(row.name)
+        if rows and rows[0].fault is not None:
+            raise damaged(self._folder, rows[0].name, rows[0].fault)
+        if not rows and is_id(key):
+            name = f"{kind}-{key}.md"
+            if os.path.lexists(self._folder.path / name) and self._index.row(name) is None:
+                raise Outdated(name)

@@ -1,0 +1,244 @@
+"""What people do to records by hand, where a store lets them: the same as if a tool had done it, with its event."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from mycelium.errors import IllegalTransition, InvalidInput
+from mycelium.models import (
+    AGENTS,
+    TASKS,
+    WORKFLOWS,
+    Agent,
+    AgentReport,
+    Record,
+    Task,
+    TaskSpec,
+    Workflow,
+)
+from mycelium.rules.agents import report_agent
+from mycelium.rules.creation import add_task, standing
+from mycelium.rules.leases import finished, grant, unheld
+from mycelium.rules.outcomes import cancel, failed
+from mycelium.rules.settle import close_workflow, settle
+from mycelium.rules.view import Change, Draft, View, about, require
+
+R = TypeVar("R", bound=Record)
+
+PERSON: Final = "person"
+"""Who holds a task that somebody set to running by hand, unless it is assigned to an agent."""
+BY_HAND: Final = 24 * 3600.0
+"""Seconds that such a lease lasts: nobody renews it."""
+OF_TASKS: Final = frozenset(
+    {"type", "title", "payload", "assigned_to", "priority", "max_attempts", "retry_backoff", "timeout_seconds",
+     "progress", "note"}
+)  # fmt: skip
+"""What may be changed of a task, besides its status with its result or error."""
+OF_WORKFLOWS: Final = frozenset({"type", "metadata", "progress", "current_task"})
+
+
+def make_task(view: View, wanted: Task) -> Change[Task]:
+    """Add a task that a person wrote down, and bring it to the status it was given.
+
+    Raises as `create_task` and `edit_task` do.
+    """
+    draft = Draft(view)
+    spec = TaskSpec.model_construct(**{name: getattr(wanted, name) for name in TaskSpec.model_fields})
+    task = add_task(draft, spec, id=wanted.id, created_by=wanted.created_by, workflow_id=wanted.workflow_id)
+    task = draft.put(
+        task.model_copy(update={"progress": wanted.progress, "note": wanted.note, "created_at": wanted.created_at})
+    )
+    return draft.change(_brought(draft, task, wanted))
+
+
+def edit_task(view: View, wanted: Task) -> Change[Task]:
+    """Do to a task what was done to it by hand: `wanted` is what it should be like.
+
+    A changed status goes the way that a tool would have gone, so that what waits on the task learns of it.
+
+    Raises:
+        InvalidInput: something was changed that cannot be.
+        IllegalTransition: the task cannot have this status.
+    """
+    task = require(view, Task, wanted.id)
+    draft = Draft(view)
+    ends = {"result", "error"} if wanted.status != task.status else set[str]()
+    fields = _changed(task, wanted, OF_TASKS, ends | {"status"})
+    if fields:
+        task = draft.put(task.changed(**fields, updated_at=view.now))
+        kind = "task.progress" if fields.keys() <= {"progress", "note"} else "task.edited"
+        if kind == "task.progress":
+            draft.event(
+                TASKS, "task.progress", task.agent, **about(task), progress=task.progress, note=fields.get("note")
+            )
+        else:
+            draft.event(TASKS, "task.edited", None, **about(task), fields=sorted(fields))
+    return draft.change(_brought(draft, task, wanted))
+
+
+def _changed(record: R, wanted: R, may: frozenset[str], besides: set[str]) -> dict[str, object]:
+    """The fields that differ and may be changed; the times that Mycelium keeps are left to it."""
+    differing = [name for name in type(record).model_fields if getattr(record, name) != getattr(wanted, name)]
+    wrong = [name for name in differing if name not in may and name not in besides and name != "updated_at"]
+    if wrong:
+        raise InvalidInput(
+            f"{record.kind} {record.key} cannot be given other {', '.join(wrong)} by hand.",
+            hint="Put back what was there.",
+            fields=wrong,
+        )
+    return {name: getattr(wanted, name) for name in differing if name in may}
+
+
+def _brought(draft: Draft, task: Task, wanted: Task) -> Task:
+    """The task with the wanted status, and everything that follows from it."""
+    if wanted.status == task.status:
+        return task
+    if not task.open or wanted.status == "skipped":
+        raise finished(task, f"made {wanted.status} by hand")
+    match wanted.status:
+        case "running":
+            return _started(draft, task)
+        case "pending":
+            draft.event(TASKS, "task.released", task.agent, **about(task))
+            return draft.put(unheld(task, draft.view.now, attempt=task.attempt - 1))
+        case "failed":
+            error = wanted.error or {"error": "set to failed by hand"}
+            held = _held(draft, task)
+            return failed(draft, held, error=error, retry=False, source=held.agent)
+        case "cancelled":
+            outcome = cancel(draft, task, reason=str((wanted.error or {}).get("error", "")) or None, by=None)
+        case _:
+            outcome = _completed(draft, _held(draft, task), wanted)
+    settle(draft, outcome)
+    return outcome
+
+
+def _started(draft: Draft, task: Task) -> Task:
+    if not task.ready(draft.view.now):
+        raise IllegalTransition(
+            f"{task.id} cannot be set to running: it waits for a time or on its dependencies.",
+            hint="Set it back to pending.",
+            task_id=task.id,
+            status=task.status,
+        )
+    return _held(draft, task)
+
+
+def _held(draft: Draft, task: Task) -> Task:
+    """The task in somebody's hands."""
+    if task.status == "running":
+        return task
+    change = grant(draft.view, task, agent=task.assigned_to or PERSON, seconds=BY_HAND)
+    draft.events.extend(change.events)
+    return draft.put(change.result)
+
+
+def _completed(draft: Draft, task: Task, wanted: Task) -> Task:
+    done = draft.put(
+        task.changed(
+            status="completed", blocked=False, lease=None, updated_at=draft.view.now,
+            progress=1.0, result=wanted.result, error=None,
+        )
+    )  # fmt: skip
+    draft.event(TASKS, "task.completed", task.agent, **about(done))
+    return done
+
+
+def edit_workflow(view: View, wanted: Workflow) -> Change[Workflow]:
+    """Do to a workflow what was done to it by hand. Raises as `edit_task` does."""
+    workflow = require(view, Workflow, wanted.id)
+    draft = Draft(view)
+    ended = wanted.status != workflow.status
+    fields = _changed(workflow, wanted, OF_WORKFLOWS, {"status", "result", "error"} if ended else set())
+    if fields:
+        workflow = draft.put(workflow.changed(**fields, updated_at=view.now))
+        draft.event(
+            WORKFLOWS, "workflow.edited", None,
+            workflow_id=workflow.id, workflow_type=workflow.type, fields=sorted(fields),
+        )  # fmt: skip
+    if not ended:
+        return draft.change(workflow)
+    if workflow.status != "running":
+        raise IllegalTransition(
+            f"Workflow {workflow.id} is already {workflow.status} and cannot be made {wanted.status}.",
+            hint="Put back the status that was there.",
+            workflow_id=workflow.id,
+            status=workflow.status,
+        )
+    closed = close_workflow(draft, workflow, wanted.status, None, result=wanted.result, error=wanted.error)
+    open_tasks = [task for task in view.get_all(Task, workflow.tasks) if task and task.open]
+    settle(draft, *(cancel(draft, task, reason=f"workflow {wanted.status}", by=None) for task in open_tasks))
+    return draft.change(closed)
+
+
+def make_workflow(view: View, wanted: Workflow) -> Change[Workflow]:
+    """Add a workflow that a person wrote down: tasks that are there already, or none."""
+    draft = Draft(view)
+    workflow = draft.put(wanted.model_copy(update={"updated_at": view.now, "version": 1}))
+    draft.event(
+        WORKFLOWS, "workflow.created", None,
+        workflow_id=workflow.id, workflow_type=workflow.type, tasks=len(workflow.tasks),
+    )  # fmt: skip
+    return draft.change(workflow)
+
+
+def edit_agent(view: View, wanted: Agent) -> Change[Agent]:
+    """Take down what was said of an agent by hand, as if the agent had said it."""
+    report = AgentReport.model_construct(**{name: getattr(wanted, name) for name in AgentReport.model_fields})
+    return report_agent(view, wanted.name, report)
+
+
+def adopt(view: View, records: list[Record], *, told: frozenset[tuple[str, str]]) -> Change[None]:
+    """Take records over as another copy of this store wrote them; an event tells of those that none has told of."""
+    draft = Draft(view)
+    for record in records:
+        draft.put(record)
+        if (record.kind, record.key) in told:
+            continue
+        match record:
+            case Task():
+                draft.event(TASKS, "task.adopted", None, **about(record), status=record.status)
+            case Workflow():
+                draft.event(
+                    WORKFLOWS, "workflow.adopted", None,
+                    workflow_id=record.id, workflow_type=record.type, status=record.status,
+                )  # fmt: skip
+            case Agent():
+                draft.event(AGENTS, "agent.status", None, agent=record.name, status=record.status)
+            case _:
+                raise TypeError(type(record))
+    return draft.change(None)
+
+
+def forget(view: View, record: Task | Workflow) -> Change[None]:
+    """Tell that a record is gone, as its file was removed. What waits on a task goes on waiting: it may come back."""
+    draft = Draft(view)
+    if isinstance(record, Task):
+        draft.event(TASKS, "task.removed", None, **about(record), status=record.status)
+    else:
+        draft.event(WORKFLOWS, "workflow.removed", None, workflow_id=record.id, workflow_type=record.type)
+    return draft.change(None)
+
+
+def heal_task(view: View, task_id: str) -> Change[None]:
+    """Draw the consequences for a task that was taken over: what waits on it, or what it waits for, may have ended."""
+    task = require(view, Task, task_id)
+    draft = Draft(view)
+    if not task.open:
+        settle(draft, task)
+    elif task.blocked and not view.waits_on_others(task.id, frozenset()):
+        _unblocked(draft, task)
+    return draft.change(None)
+
+
+def _unblocked(draft: Draft, task: Task) -> None:
+    found = [other for other in draft.view.get_all(Task, task.depends_on) if other]
+    start = standing(task, [other.status for other in found])
+    if start.get("status") == "skipped":
+        skipped = draft.put(task.changed(status="skipped", blocked=False, updated_at=draft.view.now))
+        draft.event(TASKS, "task.skipped", None, **about(skipped))
+        settle(draft, skipped)
+    elif not start["blocked"]:
+        ready = draft.put(task.changed(blocked=False, updated_at=draft.view.now))
+        if ready.ready(draft.view.now):
+            draft.event(TASKS, "task.ready", None, **about(ready))
