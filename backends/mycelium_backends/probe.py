@@ -37,20 +37,22 @@ def _silence_of(client: Client, address: Address) -> str:
     try:
         with closing(client):
             client.ping()
-    except (AuthenticationError, BusyLoadingError) as error:
-        raise _refused(address, error) from error
+    except AuthenticationError as error:
+        raise _refused(address, str(error) if address.password else "it wants a password, and none is set") from error
+    except BusyLoadingError as error:
+        raise _refused(address, str(error)) from error
     except (ConnectionError, TimeoutError, OSError) as error:
         if NO_MORE_CLIENTS in str(error):
-            raise _refused(address, error) from error
+            raise _refused(address, str(error)) from error
         return f"it does not answer ({str(error).rstrip('.') or type(error).__name__})"
     except RedisError as error:
-        raise _refused(address, error) from error
+        raise _refused(address, str(error)) from error
     return ""
 
 
-def _refused(address: Address, error: Exception) -> BackendUnavailable:
+def _refused(address: Address, why: str) -> BackendUnavailable:
     return BackendUnavailable(
-        f"{address.public} answers, but refuses: {str(error).rstrip('.')}.",
+        f"{address.public} answers, but refuses: {why.rstrip('.')}.",
         hint="Correct coordination.redis (`mycelium config` shows where it is set), or see why the server does so.",
         url=address.public,
         reason="refused",

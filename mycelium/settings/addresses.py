@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -9,6 +10,8 @@ FORMS: Final = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 SHOWN: Final = frozenset({"namespace", "service"})
 """What of the query tells stores apart."""
 HIDDEN: Final = "***"
+_IN_LOGIN: Final = re.compile(r"(://[^/?#:]*:)[^/?#]*@")
+_IN_QUERY: Final = re.compile(r"([?&][^=&#]*pass[^=&#]*=)[^&#]*", re.IGNORECASE)
 
 
 def checked_address(url: str) -> str:
@@ -55,9 +58,4 @@ def public(url: str) -> str:
 
 def without_password(url: str) -> str:
     """The address as it was given, with the password hidden."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    hidden = f"{name}{colon}{HIDDEN if colon else ''}{at}{hosts}"
-    query = urlencode([(key, HIDDEN if "pass" in key else value) for key, value in parse_qsl(parts.query)], safe="*")
-    return parts._replace(netloc=hidden, query=query).geturl()
+    return _IN_QUERY.sub(rf"\1{HIDDEN}", _IN_LOGIN.sub(rf"\1{HIDDEN}@", url))

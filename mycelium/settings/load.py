@@ -50,7 +50,7 @@ class Surroundings:
 class Configuration:
     """What is in force in one place, and where each value comes from."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)  # its texts may hold passwords
     origins: Mapping[str, Origin]
     """Of the settings that somebody said anything of, by name."""
     cwd: Path

@@ -33,6 +33,11 @@ def repository(folder: Path, *how: str) -> Path:
     return folder
 
 
+def status_of(project: Path) -> str:
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=project, check=True, capture_output=True, text=True).stdout
+
+
 def store_for(folder: Path) -> str:
     return choose(Surroundings(folder, folder / "data")).url
 
@@ -101,10 +106,13 @@ def test_outside_a_project_it_is_the_users_own(tmp_path: Path) -> None:
 def test_where_no_store_can_be_it_says_what_was_tried(tmp_path: Path) -> None:
     project = repository(tmp_path / "project")
     (project / ".mycelium").write_text("in the way")
+    (project / ".claude").write_text("in the way, too")
     with pytest.raises(BackendUnavailable) as caught:
         choose(Surroundings(project, tmp_path / "data"))
+    files = project / ".claude" / "coordination"
     assert caught.value.data["tried"] == [
-        f"{store_in(project)} (the store of the project {project}): {project}/.mycelium is not a folder"
+        f"{store_in(project)} (the store of the project {project}): {project}/.mycelium is not a folder",
+        f"markdown://{files} (markdown files in {files}): {project}/.claude is not a folder",
     ]
 
 
@@ -114,8 +122,20 @@ def test_a_new_store_is_kept_out_of_git(mycelium: Command, tmp_path: Path, monke
     monkeypatch.delenv("MYCELIUM_BACKEND")
     mycelium.succeed("create", "review")
     assert (project / ".mycelium" / "mycelium.db").exists()
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=project, check=True, capture_output=True)
-    assert status.stdout == b""
+    assert status_of(project) == ""
+
+
+def test_a_configuration_beside_the_store_can_be_committed(
+    mycelium: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = repository(tmp_path / "project")
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("MYCELIUM_BACKEND")
+    mycelium.succeed("create", "review")
+    (project / ".mycelium" / "config.json").write_text("{}")
+    assert status_of(project) == "?? .mycelium/\n"
+    git(project, "add", ".")
+    assert status_of(project) == "A  .mycelium/config.json\n"
 
 
 def test_looking_for_the_place_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

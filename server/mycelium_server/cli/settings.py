@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
     from mycelium.settings import Configuration
+
+
+MODE: Final = "coordination.mode"
 
 
 def settled(context: typer.Context, backend: str) -> str:
@@ -23,6 +26,8 @@ def settled(context: typer.Context, backend: str) -> str:
         return backend
     if ":" in backend:
         raise typer.BadParameter("a URL names the store whole, so --config and --set have nothing to add to it")
+    if backend != "auto" and MODE in flags:
+        raise typer.BadParameter("with --set coordination.mode it names two modes")
     from mycelium.settings import with_flags
 
     return with_flags(backend, flags)
