@@ -5,6 +5,7 @@ from mycelium.rules.creation import create_task, create_tasks
 from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.leases import claim_task, grant, release_task, renew_lease, update_task
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
+from mycelium.rules.taking import take_in, take_over
 from mycelium.rules.view import NO_TERMS, Change, Draft, NewEvent, Rule, Terms, View, Waiter, require
 from mycelium.rules.workflows import create_workflow, finish_workflow, update_workflow
 
@@ -37,6 +38,8 @@ __all__ = [
     "report_agent",
     "require",
     "see_agent",
+    "take_in",
+    "take_over",
     "update_task",
     "update_workflow",
 ]

@@ -55,10 +55,16 @@ def test_a_store_with_a_history_takes_nothing_over(filled: Command) -> None:
         (b"", "invalid_input: Nothing to import: it is empty."),
     ],
 )
-def test_nothing_of_a_broken_export_is_taken(mycelium: Command, content: bytes, says: str) -> None:
+def test_nothing_of_a_broken_export_is_taken_and_no_store_is_made_for_it(
+    mycelium: Command, tmp_path: Path, content: bytes, says: str
+) -> None:
     Path("broken.jsonl").write_bytes(content)
     assert mycelium.fail(2, "import", "broken.jsonl").startswith(says)
-    assert mycelium.succeed("stats", "--json").data["last_seq"] == 0
+    assert not (tmp_path / "store").exists()
+    mycelium.succeed("create", "one")
+    before = mycelium.succeed("export").out
+    assert mycelium.fail(2, "import", "broken.jsonl").startswith(says)
+    assert mycelium.succeed("export").out == before
 
 
 def test_files_that_cannot_be_used(filled: Command) -> None:

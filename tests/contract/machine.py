@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mycelium import Mycelium, MyceliumError
 from mycelium.backend import Backend
 from mycelium.models import Event, Task
+from mycelium.rules.fitting import misfits
 from tests.contract.reference import FINISHED, Reference, Refusal, Spec, refusal_of
 from tests.support.clock import FakeClock
 
@@ -364,6 +365,12 @@ class Agents(RuleBasedStateMachine):
                 expected.not_before, expected.expires if expected.holder else None, expected.progress,
             )  # fmt: skip
             self.is_sound(task, listed)
+
+    @invariant()
+    def records_fit_each_other(self) -> None:
+        workflows = self.ask(lambda: self.clients["ada"].list_workflows(limit=1000), None)
+        assert workflows is not None
+        assert list(misfits([*self.records().values(), *workflows.records])) == []
 
     def records(self) -> dict[str, Task]:
         """All tasks, newest first."""

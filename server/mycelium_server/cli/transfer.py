@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 
 import typer
 
+from mycelium.client.arrivals import read_export
 from mycelium.errors import InvalidInput
 from mycelium_server.cli.options import opened
 from mycelium_server.cli.output import print_json
@@ -84,8 +85,9 @@ async def import_from(backend: str, file: Path | None, *, as_json: bool) -> None
 
 
 async def _read(backend: str, lines: Iterable[bytes]) -> int:
+    arrivals = await read_export(_each(lines))  # first, so that a refusal leaves no new store behind
     async with opened(backend, make=True) as m:
-        return await m.load(_each(lines))
+        return await m.take_over(arrivals)
 
 
 async def _each(lines: Iterable[bytes]) -> AsyncGenerator[str]:

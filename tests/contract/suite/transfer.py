@@ -10,6 +10,7 @@ import pytest
 from mycelium import Mycelium
 from mycelium_backends.memory import open_backend
 from tests.contract.suite.base import Contract
+from tests.contract.suite.misfits import MISFITS
 from tests.support.clock import FakeClock
 from tests.support.store import claimed, done, failed, refuses, snapshot, status
 
@@ -200,6 +201,19 @@ class TransferContract(Contract):
             await fresh.load(lines_of([lines[0], lines[1], bad, *lines[3:]]))
         assert str(caught.value).startswith("Line 3:")
         assert caught.value.data["line"] == 3
+
+    @pytest.mark.parametrize("case", MISFITS)
+    async def test_a_record_that_does_not_fit_the_others_is_refused_by_its_line(
+        self, m: Mycelium, fresh: Mycelium, clock: FakeClock, case: str
+    ) -> None:
+        await fill(m, clock)
+        exported = await snapshot(m)
+        lines: list[dict[str, Any]] = [json.loads(line) for line in exported]
+        number, says = MISFITS[case](lines)
+        async with refuses(fresh, "invalid_input") as caught:
+            await fresh.load(lines_of(json.dumps(line) for line in lines))
+        assert caught.value.data["line"] == number
+        assert says in caught.value.message
 
     @pytest.mark.parametrize("order", ["twice", "backwards", "zero"])
     async def test_events_out_of_order_are_refused(self, m: Mycelium, fresh: Mycelium, order: str) -> None:
