@@ -86,9 +86,10 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def serving(store: Path, agent: str, **env: str) -> AsyncGenerator[ServerProcess]:
-    """A server on this store, its handshake done."""
-    command = [MYCELIUM, "serve", "--backend", f"sqlite:///{store}", "--agent", agent]
+async def serving(store: Path | str, agent: str, **env: str) -> AsyncGenerator[ServerProcess]:
+    """A server on this store, its handshake done. A path is an SQLite file, a text is any store's URL."""
+    url = store if isinstance(store, str) else f"sqlite:///{store}"
+    command = [MYCELIUM, "serve", "--backend", url, "--agent", agent]
     async with await anyio.open_process(command, stderr=None, env={**os.environ, **env}) as process:
         server = ServerProcess(process)
         async with anyio.create_task_group() as tasks:
@@ -108,7 +109,7 @@ async def serving(store: Path, agent: str, **env: str) -> AsyncGenerator[ServerP
 
 
 @asynccontextmanager
-async def team(store: Path, size: int) -> AsyncGenerator[list[ServerProcess]]:
+async def team(store: Path | str, size: int) -> AsyncGenerator[list[ServerProcess]]:
     """Servers on one store, started at the same moment: agents `agent-0` to `agent-N`."""
     servers: list[ServerProcess] = []
     all_there, over = anyio.Event(), anyio.Event()
