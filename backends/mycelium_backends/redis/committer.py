@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import anyio
@@ -21,13 +21,18 @@ from mycelium_backends.redis.facts import Facts, FactsView, Missing, Question
 from mycelium_backends.redis.lane import Lane
 from mycelium_backends.redis.learn import learn
 from mycelium_backends.redis.reader import Reader
+from mycelium_backends.redis.remembered import Remembered
 from mycelium_backends.redis.scripts import SCHEMA, script
 from mycelium_backends.redis.time import ServerClock
 
 T = TypeVar("T")
 
-RESERVED_FOR = 5.0
+RESERVED_FOR: Final = 5.0
 """Seconds after which a task that was picked for a claim and not claimed is ready again."""
+
+
+BATCHES_AT_ONCE: Final = 2
+"""While the server works on one, the next is prepared and sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,14 @@ class Decided:
     refusal: MyceliumError | None = None
 
 
+@dataclass(slots=True)
+class Slot:
+    """Numbers the batches that go out one after another, so that the server knows one that comes again."""
+
+    id: str
+    batch: int = 0
+
+
 class Committer:
     """Carries out changes and claims of one process."""
 
@@ -46,17 +59,17 @@ class Committer:
         self._connection = connection
         self._reader = reader
         self._clock = clock
-        self._lane_id = uuid4().hex[:16]
-        self._batch = 0
-        self._commits = Lane[Description, list[Any]](self._send_commits, lambda each: each.size)
+        self._slots = [Slot(uuid4().hex[:16]) for _ in range(BATCHES_AT_ONCE)]
+        self._remembered = Remembered()
+        self._commits = Lane[Description, list[Any]](self._send_commits, lambda each: each.size, BATCHES_AT_ONCE)
         self._claims = Lane[Question, Any](self._send_claims, lambda _: 1)
         self._contended = anyio.Lock()
 
     async def commit(self, rule: Rule[T]) -> Committed[T]:
         """See `mycelium.backend.Backend.commit`."""
-        committed = await self._attempt(rule, Facts())
-        if committed is not None:
-            return committed
+        for facts in (Facts(remembered=self._remembered), Facts()):
+            if (committed := await self._attempt(rule, facts)) is not None:
+                return committed
         # Others of this process want the same records: one after another, they do not get in each other's way.
         async with self._contended:
             while (committed := await self._attempt(rule, Facts())) is None:
@@ -92,15 +105,19 @@ class Committer:
         decided = await self._decide(rule, facts)
         change = decided.change or Change(None)
         nothing = not (change.puts or change.removes or change.events or change.history)
-        # One answer of the store is one moment of it; several have to be shown to fit together.
-        if nothing and (facts.journeys <= 1 or not decided.view.seen):
+        if nothing and facts.of_one_moment:
             return _outcome(decided, 0)
+        if nothing and facts.recalled:
+            return None
         _check_distinct(change)
-        answer = await self._commits.ask(describe(change, decided.view.seen, decided.view.now))
+        description = describe(change, decided.view.seen, decided.view.now)
+        answer = await self._commits.ask(description)
         match answer[0]:
             case b"ok":
+                self._remember(change, description)
                 return _outcome(decided, int(answer[1]))
             case b"stale":
+                self._forget(facts)
                 return None
             case _:
                 raise self._refusal(answer)
@@ -117,6 +134,16 @@ class Committer:
                 return Decided(view, refusal=refusal)
             learn(facts, question, await self._reader.ask(question))
 
+    def _remember(self, change: Change[Any], description: Description) -> None:
+        for record, text in zip(change.puts, description.texts, strict=False):
+            self._remembered.take(record, text)
+        for record in change.removes:
+            self._remembered.forget(record.kind, record.key)
+
+    def _forget(self, facts: Facts) -> None:
+        for kind, key in facts.records:
+            self._remembered.forget(kind, key)
+
     def _refusal(self, answer: Sequence[Any]) -> MyceliumError:
         what, *details = (each.decode() for each in answer)
         match what:
@@ -130,12 +157,16 @@ class Committer:
                 return damaged(self._connection.url, f"{details[0]} is of another type")
 
     async def _send_commits(self, descriptions: Sequence[Description]) -> Sequence[list[Any]]:
-        self._batch += 1
-        args: list[Argument] = [SCHEMA, self._lane_id, self._batch]
+        slot = self._slots.pop()
+        slot.batch += 1
+        args: list[Argument] = [SCHEMA, slot.id, slot.batch]
         for each in descriptions:
             args += [each.json, *each.texts]
         asked_at = self._clock()
-        seconds, micros, answers = await self._connection.run(script("commit"), *args)
+        try:
+            seconds, micros, answers = await self._connection.run(script("commit"), *args)
+        finally:
+            self._slots.append(slot)
         server_time = datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(micros))
         self._clock.correct(server_time, asked_at)
         return answers

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow, validated
+from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
 from mycelium.rules import Change, NewEvent
 from mycelium_backends.redis.facts import Seen
 
@@ -23,6 +23,7 @@ class Description:
 
     json: bytes
     texts: Sequence[str]
+    """The records in the order of the change's puts, then the events."""
 
     @property
     def size(self) -> int:
@@ -33,8 +34,7 @@ class Description:
 def describe(change: Change[Any], seen: Sequence[Seen], time: datetime) -> Description:
     """The change of a rule that saw this; `time` is that of its events.
 
-    Raises:
-        InvalidInput: an event's data cannot be written.
+    Raises what pydantic does for an event whose data is not JSON.
     """
     texts: list[str] = []
 
@@ -123,10 +123,8 @@ def _flat(fields: dict[str, str]) -> list[str]:
 
 def _new_event(new: NewEvent, time: datetime) -> str:
     """All of an event's JSON that stands behind its number and id."""
-    event = validated(
-        Event, seq=0, id="", channel=new.channel, type=new.type, source=new.source, time=time, data=new.data
-    )
-    return _without_number(event)
+    fields = {"channel": new.channel, "type": new.type, "source": new.source, "time": time, "data": new.data}
+    return _json({name: value for name, value in fields.items() if value is not None})[1:]
 
 
 def _without_number(event: Event) -> str:

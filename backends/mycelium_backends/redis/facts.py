@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from mycelium.models import Record, Task, TaskStatus
 from mycelium.rules import NO_TERMS, Waiter
+from mycelium_backends.redis.remembered import Remembered
 
 R = TypeVar("R", bound=Record)
 
@@ -53,6 +54,25 @@ class Facts:
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     journeys: int = 0
     """How often the store was asked."""
+    remembered: Remembered | None = None
+    """What may be believed until the store says otherwise."""
+    recalled: bool = False
+    """Whether anything of that was."""
+
+    @property
+    def of_one_moment(self) -> bool:
+        """Whether all of it was true together at some time since the attempt began."""
+        return self.journeys <= 1 and not self.recalled
+
+    def knows(self, kind: type[Record], key: str) -> bool:
+        """Whether the record, or that there is none, is known; recalls it if it can."""
+        where = (kind.kind, key)
+        if where not in self.records and self.remembered is not None:
+            record = self.remembered.recall(kind, key)
+            if record is not None:
+                self.records[where] = record
+                self.recalled = True
+        return where in self.records
 
 
 class FactsView:
@@ -69,12 +89,12 @@ class FactsView:
         return True
 
     def get(self, kind: type[R], key: str) -> R | None:
-        if (kind.kind, key) not in self._facts.records:
+        if not self._facts.knows(kind, key):
             raise Missing(["task", key] if kind is Task else ["get", kind.kind, [key]])
         return self._record(kind, key)
 
     def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
-        unknown = [key for key in keys if (kind.kind, key) not in self._facts.records]
+        unknown = [key for key in keys if not self._facts.knows(kind, key)]
         if unknown:
             raise Missing(["get", kind.kind, unknown])
         return [self._record(kind, key) for key in keys]

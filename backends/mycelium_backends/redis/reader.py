@@ -138,16 +138,15 @@ class Reader:
         return Due(records, None if next_at is None else datetime.fromtimestamp(float(next_at), now.tzinfo))
 
     async def stats(self, mode: str) -> Stats:
-        flat, queues, last_seq = await self.ask(["stats", self._clock().timestamp()])
-        counts = pairs(flat)
+        tasks, agents, workflows, queues, last_seq = await self.ask(["stats", self._clock().timestamp()])
         return Stats(
             mode=mode,
             url=self._connection.url,
-            tasks=cast("Any", _of_kind(counts, "task")),
+            tasks=cast("Any", _counted(tasks)),
             ready=sum(queues),
             queues=dict(zip(PRIORITY_RANK, queues, strict=True)),
-            agents=cast("Any", _of_kind(counts, "agent")),
-            workflows=cast("Any", _of_kind(counts, "workflow")),
+            agents=cast("Any", _counted(agents)),
+            workflows=cast("Any", _counted(workflows)),
             last_seq=int(last_seq),
         )
 
@@ -182,8 +181,8 @@ def _matches(record: Record, query: Query[Any], now: datetime) -> bool:
     )
 
 
-def _of_kind(counts: dict[str, int], kind: str) -> dict[str, int]:
-    return {name.partition(":")[2]: n for name, n in counts.items() if n and name.startswith(f"{kind}:")}
+def _counted(flat: Sequence[bytes]) -> dict[str, int]:
+    return {status: count for status, count in pairs(flat).items() if count}
 
 
 def _no_cursor(cursor: str) -> InvalidCursor:

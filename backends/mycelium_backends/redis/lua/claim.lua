@@ -5,8 +5,8 @@
 -- A reserved task is in no queue and in `reserved`, in one step, so it cannot be lost: whoever comes by when the
 -- reservation has ended makes it ready again. The commit that makes it running also ends the reservation.
 
-local wrong = check_types() or check_schema(ARGV[1])
-if wrong then return wrong end
+local unfit = check_types() or check_schema(ARGV[1])
+if unfit then return unfit end
 local now, ends = ARGV[2], ARGV[3]
 
 local function heads(agent, types)

@@ -5,8 +5,8 @@
 -- {"history", last event} or {"type", key}. A batch that comes again, because its answer was lost, is answered as
 -- the first time.
 
-local wrong = check_types() or check_schema(ARGV[1])
-if wrong then return wrong end
+local unfit = check_types() or check_schema(ARGV[1])
+if unfit then return unfit end
 
 local LANE = S .. 'lane:' .. ARGV[2]
 local REMEMBERED = 600 -- seconds that the answer to a lane's last batch is kept
@@ -20,8 +20,8 @@ if earlier then
   end
 end
 
-local meta = call('HMGET', META, 'store_id', 'seq')
-local store_id, seq = meta[1], tonumber(meta[2] or '0')
+local meta = call('HMGET', META, 'store_id', 'seq', 'tasks')
+local store_id, seq, tasks = meta[1], tonumber(meta[2] or '0'), tonumber(meta[3] or '0')
 
 -- What a rule saw ------------------------------------------------------------------------------------------------
 
@@ -66,24 +66,23 @@ end
 
 local VISIBLE = {agent = 'agents:status:', workflow = 'workflows:'}
 
-local function keys_of_task(id, entry)
-  return {
-    [S .. 'ready:' .. entry[ASSIGNED]] = 'zset',
-    [S .. 'ready:' .. entry[ASSIGNED] .. ':' .. entry[TYPE]] = 'zset',
-    [S .. 'tasks:assigned:' .. entry[ASSIGNED]] = 'zset',
-    [S .. 'tasks:held:' .. entry[HOLDER]] = 'zset',
-    [S .. 'tasks:workflow:' .. entry[WORKFLOW]] = 'zset',
-    [S .. 'workflow:' .. entry[WORKFLOW] .. ':counts'] = 'hash',
-    [S .. 'waits:' .. id] = 'set',
-    [S .. 'waiters:' .. id] = 'hash',
-  }
+local well = {} -- keys that were found to be of their type
+
+local function wrong(name, wanted)
+  if well[name] then return false end
+  if not is_of_type(name, wanted) then return name end
+  well[name] = true
+  return false
 end
 
-local function wrong_type(kind, key, entry)
-  local keys = kind == 'task' and keys_of_task(key, entry) or {[P .. VISIBLE[kind] .. key] = 'hash'}
-  for name, wanted in pairs(keys) do
-    if not is_of_type(name, wanted) then return name end
-  end
+local function wrong_of_task(id, entry)
+  local ready = S .. 'ready:' .. entry[ASSIGNED]
+  return wrong(ready, 'zset') or wrong(ready .. ':' .. entry[TYPE], 'zset')
+    or entry[ASSIGNED] ~= '' and wrong(S .. 'tasks:assigned:' .. entry[ASSIGNED], 'zset')
+    or entry[HOLDER] ~= '' and wrong(S .. 'tasks:held:' .. entry[HOLDER], 'zset')
+    or entry[WORKFLOW] ~= '' and (wrong(S .. 'tasks:workflow:' .. entry[WORKFLOW], 'zset')
+      or wrong(S .. 'workflow:' .. entry[WORKFLOW] .. ':counts', 'hash'))
+    or entry[BLOCKED] == 1 and wrong(S .. 'waits:' .. id, 'set')
 end
 
 local function obstacle(change)
@@ -95,18 +94,26 @@ local function obstacle(change)
     if version == 1 and version_of(kind, key) > 0 then
       return {'exists', kind, key}
     end
-    local wrong_key = wrong_type(kind, key, put[4])
-    if wrong_key then return {'type', wrong_key} end
+    local at = kind == 'task' and wrong_of_task(key, put[4])
+      or VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash')
+    if at then return {'type', at} end
+  end
+  for _, new in ipairs(change.waiting) do
+    for _, other in ipairs(new[2]) do
+      local at = wrong(S .. 'waiters:' .. other, 'hash')
+      if at then return {'type', at} end
+    end
   end
   for _, event in ipairs(change.events) do
-    if not is_of_type(S .. 'log:' .. event[1], 'stream') then return {'type', S .. 'log:' .. event[1]} end
+    local at = wrong(S .. 'log:' .. event[1], 'stream')
+    if at then return {'type', at} end
   end
 end
 
 -- Writing --------------------------------------------------------------------------------------------------------
 
-local function count(what, by)
-  call('HINCRBY', S .. 'counts', what, by)
+local function count_agents(status, by)
+  call('HINCRBY', S .. 'agents:counts', status, by)
 end
 
 local function rescore(kind, key, before, due)
@@ -166,10 +173,8 @@ local function count_status(id, entry, before)
   local n = number(entry[NUMBER])
   if before then
     if before[STATUS] == entry[STATUS] then return end
-    count('task:' .. before[STATUS], -1)
     call('ZREM', S .. 'tasks:status:' .. before[STATUS], id)
   end
-  count('task:' .. entry[STATUS], 1)
   call('ZADD', S .. 'tasks:status:' .. entry[STATUS], n, id)
   if entry[WORKFLOW] == '' then return end
   local counts = S .. 'workflow:' .. entry[WORKFLOW] .. ':counts'
@@ -199,7 +204,8 @@ local function put_task(id, entry)
     entry[NUMBER] = before[NUMBER]
     leave(id, before)
   else
-    entry[NUMBER] = call('HINCRBY', META, 'tasks', 1)
+    tasks = tasks + 1
+    entry[NUMBER] = tasks
     register(id, entry)
   end
   enter(id, entry, not before)
@@ -218,9 +224,9 @@ local function put_agent(name, entry, shown)
   if not before then
     call('ZADD', S .. 'agents', 0, name)
   elseif before[2] ~= entry[2] then
-    count('agent:' .. before[2], -1)
+    count_agents(before[2], -1)
   end
-  if not before or before[2] ~= entry[2] then count('agent:' .. entry[2], 1) end
+  if not before or before[2] ~= entry[2] then count_agents(entry[2], 1) end
   rescore('agent', name, before and before[3], entry[3])
   write_index('agent', name, entry)
   local key = P .. 'agents:status:' .. name
@@ -234,11 +240,9 @@ local function put_workflow(id, entry, shown)
   local n = number(entry[2])
   call('ZADD', S .. 'workflows', n, id)
   if before and before[3] ~= entry[3] then
-    count('workflow:' .. before[3], -1)
     call('ZREM', S .. 'workflows:status:' .. before[3], id)
   end
   if not before or before[3] ~= entry[3] then
-    count('workflow:' .. entry[3], 1)
     call('ZADD', S .. 'workflows:status:' .. entry[3], n, id)
   end
   write_index('workflow', id, entry)
@@ -252,10 +256,10 @@ local put = {task = put_task, agent = put_agent, workflow = put_workflow}
 local function remove_agent(name)
   local before = index_of('agent', name)
   if not before then return end
-  count('agent:' .. before[2], -1)
+  count_agents(before[2], -1)
   call('ZREM', S .. 'agents', name)
   call('ZREM', S .. 'due', 'agent:' .. name)
-  call('HDEL', S .. 'agent:index', name)
+  remove_index('agent', name)
   call('HDEL', S .. 'agent', name)
   call('DEL', P .. 'agents:status:' .. name)
 end
@@ -312,7 +316,7 @@ end
 local now = call('TIME')
 local reply = {now[1], now[2], answers}
 if wrote then
-  call('HSET', META, 'seq', number(seq))
+  call('HSET', META, 'seq', number(seq), 'tasks', number(tasks))
   call('SET', LANE, cmsgpack.pack({ARGV[3], reply}), 'EX', REMEMBERED)
   call('PUBLISH', P .. 'store:changes', number(seq))
 end

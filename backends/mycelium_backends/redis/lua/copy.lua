@@ -1,8 +1,8 @@
 -- Copy all records aside, as they are at this moment, to be read in parts. ARGV: schema, name of the copy, seconds
 -- that it is kept. Returns the number of the last event.
 
-local wrong = check_types() or check_schema(ARGV[1])
-if wrong then return wrong end
+local unfit = check_types() or check_schema(ARGV[1])
+if unfit then return unfit end
 for _, part in ipairs({'task', 'agent', 'workflow', 'tasks', 'agents', 'workflows'}) do
   local copy = S .. 'copy:' .. ARGV[2] .. ':' .. part
   if call('COPY', S .. part, copy) == 1 then

@@ -1,7 +1,7 @@
 -- Find the store, or make it. ARGV: the schema to make, the id of a new store. Returns schema, store id, time.
 
-local wrong = check_types()
-if wrong then return wrong end
+local unfit = check_types()
+if unfit then return unfit end
 if call('HSETNX', META, 'schema', ARGV[1]) == 1 then
   call('HSET', META, 'store_id', ARGV[2])
 end

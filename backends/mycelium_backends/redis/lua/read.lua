@@ -1,7 +1,7 @@
 -- Answer questions. ARGV: schema, then for each question one JSON array: its name and its arguments.
 
-local wrong = check_schema(ARGV[1])
-if wrong then return wrong end
+local unfit = check_schema(ARGV[1])
+if unfit then return unfit end
 
 local SAMPLE = 8 -- dependencies that are told of a blocked task unless more are asked for
 local FEW = 100 -- waiters that are told of together with their task
@@ -162,13 +162,25 @@ function questions.due(now, limit)
   return {found, later[2] or false}
 end
 
+local function by_status(kind, statuses)
+  local flat = {}
+  for _, status in ipairs(statuses) do
+    flat[#flat + 1] = status
+    flat[#flat + 1] = number(call('ZCARD', S .. kind .. ':status:' .. status))
+  end
+  return flat
+end
+
 function questions.stats(now)
   wake(now)
   local queues = {}
   for rank = 0, 3 do
     queues[rank + 1] = call('LLEN', P .. 'tasks:queue:' .. PRIORITIES[rank])
   end
-  return {call('HGETALL', S .. 'counts'), queues, call('HGET', META, 'seq') or '0'}
+  return {
+    by_status('tasks', TASK_STATUSES), call('HGETALL', S .. 'agents:counts'),
+    by_status('workflows', WORKFLOW_STATUSES), queues, call('HGET', META, 'seq') or '0',
+  }
 end
 
 local answers = {}

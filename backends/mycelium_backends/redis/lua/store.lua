@@ -12,19 +12,24 @@ local READY, LATER, RESERVED = 1, 2, 3 -- how a task may be claimed; 0 where it 
 local VERSION, NUMBER, STATUS, RANK, ASSIGNED, HOLDER, WORKFLOW, CLAIMABLE, DUE, TYPE, KEY, BLOCKED =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
+local TASK_STATUSES = {'pending', 'running', 'completed', 'failed', 'cancelled', 'skipped'}
+local WORKFLOW_STATUSES = {'running', 'completed', 'failed', 'cancelled'}
+
 local call = redis.call
 
 local TYPES = {
   [META] = 'hash', [S .. 'task'] = 'hash', [S .. 'agent'] = 'hash', [S .. 'workflow'] = 'hash',
   [S .. 'task:index'] = 'hash', [S .. 'agent:index'] = 'hash', [S .. 'workflow:index'] = 'hash',
-  [S .. 'counts'] = 'hash', [S .. 'keys'] = 'hash', [S .. 'tasks'] = 'zset', [S .. 'ready'] = 'zset',
+  [S .. 'agents:counts'] = 'hash', [S .. 'keys'] = 'hash', [S .. 'tasks'] = 'zset', [S .. 'ready'] = 'zset',
   [S .. 'later'] = 'zset', [S .. 'reserved'] = 'zset', [S .. 'due'] = 'zset', [S .. 'agents'] = 'zset',
   [S .. 'workflows'] = 'zset', [P .. 'events'] = 'stream',
   [P .. 'tasks:queue:low'] = 'list', [P .. 'tasks:queue:normal'] = 'list', [P .. 'tasks:queue:high'] = 'list',
   [P .. 'tasks:queue:critical'] = 'list',
 }
-for _, status in ipairs({'pending', 'running', 'completed', 'failed', 'cancelled', 'skipped'}) do
+for _, status in ipairs(TASK_STATUSES) do
   TYPES[S .. 'tasks:status:' .. status] = 'zset'
+end
+for _, status in ipairs(WORKFLOW_STATUSES) do
   TYPES[S .. 'workflows:status:' .. status] = 'zset'
 end
 
@@ -53,13 +58,27 @@ local function number(value)
   return string.format('%.0f', value)
 end
 
+local INDEX = {task = S .. 'task:index', agent = S .. 'agent:index', workflow = S .. 'workflow:index'}
+local known = {task = {}, agent = {}, workflow = {}} -- what of it was read or written by this call
+
 local function index_of(kind, key)
-  local packed = call('HGET', S .. kind .. ':index', key)
-  return packed and cmsgpack.unpack(packed)
+  local entry = known[kind][key]
+  if entry == nil then
+    local packed = call('HGET', INDEX[kind], key)
+    entry = packed and cmsgpack.unpack(packed)
+    known[kind][key] = entry
+  end
+  return entry
 end
 
 local function write_index(kind, key, entry)
-  call('HSET', S .. kind .. ':index', key, cmsgpack.pack(entry))
+  known[kind][key] = entry
+  call('HSET', INDEX[kind], key, cmsgpack.pack(entry))
+end
+
+local function remove_index(kind, key)
+  known[kind][key] = false
+  call('HDEL', INDEX[kind], key)
 end
 
 local function queue_of(entry)
