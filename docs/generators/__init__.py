@@ -9,9 +9,11 @@ from generators import cli, errors, events, library, records, settings, states, 
 
 MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "cli": cli.commands,
+    "configuration": settings.configuration,
     "error-table": errors.codes,
     "errors": errors.examples,
     "events": events.types,
+    "flags": settings.flags,
     "library": library.verbs,
     "records": records.tables,
     "settings": settings.variables,

@@ -49,6 +49,12 @@ def found() -> list[Command]:
     ]
 
 
+def before_commands() -> list[Flag]:
+    """The flags that stand before the command and say the same to all of them."""
+    group = cast("Any", typer.main.get_command(app))
+    return [_flag("", param, "") for param in group.params if param.name != "version"]
+
+
 def _flag(command: str, param: Any, prefix: str) -> Flag:
     option = param.param_type_name == "option"
     variable: str = param.envvar or ""

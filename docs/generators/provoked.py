@@ -99,6 +99,7 @@ async def _by_opening(folder: Path) -> list[MyceliumError]:
     urls = [
         "postgres://db",
         "sqlite://team.db",
+        "auto:?coordination.redis.bd=3",
         f"sqlite:///{damaged}",
         f"sqlite:///{newer}",
         f"sqlite:///{taken}/team.db",

@@ -1,13 +1,19 @@
-"""Every environment variable that Mycelium reads."""
+"""Every setting, and every environment variable that Mycelium reads."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from generators.blocks import code, table
-from generators.cli import Flag, found
+from generators.cli import Flag, before_commands, found
+from mycelium.settings import Setting, settings
 
 ELSEWHERE: Final = {
+    "MYCELIUM_CONFIG": (
+        "`--config FILE` before the command",
+        "",
+        "Read the configuration from this file instead of the project's own.",
+    ),
     "MYCELIUM_LOG": (
         "no flag; `serve` reads it",
         "WARNING",
@@ -34,3 +40,26 @@ def _row(name: str, flags: list[Flag], *, shared: bool) -> tuple[str, str, str, 
     flag = first.names if first.option else first.names.strip("[]")
     where = "every command that has it" if shared else f"`{first.command}`"
     return code(name), f"{code(flag)} of {where}", first.help, code(first.default)
+
+
+def configuration() -> str:
+    """A row for each setting that the configuration's file may hold."""
+    rows = [(code(each.name), each.says, _default(each), _names(each)) for each in settings().values()]
+    return table(("setting", "what it says", "default", "variables"), rows)
+
+
+def _default(setting: Setting) -> str:
+    return "" if setting.default is None else code(f"{setting.default:g}" if _is_number(setting) else setting.default)
+
+
+def _is_number(setting: Setting) -> bool:
+    return isinstance(setting.default, int | float)
+
+
+def _names(setting: Setting) -> str:
+    return ", ".join(code(name) for name in setting.variables)
+
+
+def flags() -> str:
+    """A row for each flag that stands before the command."""
+    return table(("flag", "what it does"), [(code(each.names), each.help) for each in before_commands()])

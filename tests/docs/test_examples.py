@@ -39,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".git").mkdir()
     for name in (".venv", "client_examples"):
         (tmp_path / name).symlink_to(ROOT / name)
-    for name in [name for name in os.environ if name.startswith("MYCELIUM_")]:
+    for name in [name for name in os.environ if name.startswith(("MYCELIUM_", "REDIS_", "TASKQUEUE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mycelium.settings import settings
 from tests.docs.pages import ROOT
 
 ROOMS = ("mycelium", "backends", "tools", "server")
@@ -50,6 +51,14 @@ def test_every_variable_that_is_read_stands_among_the_settings() -> None:
     read = set(_variables())
     assert {"MYCELIUM_BACKEND", "MYCELIUM_LOG"} <= read
     assert not [name for name in sorted(read) if f"`{name}`" not in page]
+
+
+def test_every_setting_stands_among_the_settings_with_its_variables() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    rows = {cells[1].strip(" `"): cells for line in page.splitlines() if len(cells := line.split("|")) == 6}
+    for name, setting in settings().items():
+        assert setting.says in rows[name][2]
+        assert all(f"`{variable}`" in rows[name][4] for variable in setting.variables)
 
 
 def _variables() -> Iterator[str]:

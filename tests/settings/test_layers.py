@@ -95,7 +95,8 @@ def test_variables_go_over_the_file_and_flags_over_variables(read: Read, file: P
 def test_every_setting_has_a_variable_of_its_own(read: Read, name: str) -> None:
     first, *_ = variables = settings()[name].variables
     assert first == f"MYCELIUM_{name.removeprefix('coordination.').upper().replace('.', '_')}"
-    value = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x"}.get(name.rpartition(".")[2], "11")
+    texts = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x"}
+    value = texts.get(name.rpartition(".")[2], "11")
     for variable in variables:
         said = "enabled" if variable == "TASKQUEUE_MODE" else value
         assert read(**{variable: said}).origin(name) == Origin("variable", variable)
