@@ -26,7 +26,7 @@ from mycelium_backends.sqlite.errors import translated, unavailable
 from mycelium_backends.sqlite.lock import FileLock
 from mycelium_backends.sqlite.url import Address
 from mycelium_backends.sqlite.view import SqliteView
-from mycelium_backends.sqlite.writer import Writer
+from mycelium_backends.sqlite.writer import Job, Writer
 
 log = logging.getLogger("mycelium.markdown")
 
@@ -87,6 +87,7 @@ class MarkdownBackend(SqliteBackend):
         super().__init__(Address(folder.index, mode="markdown"), lock, connection, clock=clock)
         self.url = url_of(folder.path)
         self._index = Index(self._reader)
+        self._looking: Job | None = None
         self._watcher = Watcher(folder, self._noticed)
 
     def _new_writer(self, address: Address, connection: sqlite3.Connection) -> Writer:
@@ -131,7 +132,8 @@ class MarkdownBackend(SqliteBackend):
 
     def _noticed(self, names: Sequence[str]) -> None:
         """What the watcher found. In its thread."""
-        self._writer.write_soon(lambda view: _look(view, names))
+        if self._looking is None or self._looking.settled:
+            self._looking = self._writer.write_soon(lambda view: _look(view, names))
 
     def _close(self) -> None:
         self._watcher.stop()

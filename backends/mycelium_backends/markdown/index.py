@@ -28,6 +28,7 @@ TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS events_id ON events (id)",
     "CREATE INDEX IF NOT EXISTS files_key ON files (kind, key)",
     "CREATE INDEX IF NOT EXISTS files_fault ON files (name) WHERE fault IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS told (kind TEXT, key TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS past (kind TEXT, key TEXT, version INTEGER, body TEXT NOT NULL,
     PRIMARY KEY (kind, key, version)) WITHOUT ROWID""",
 )
@@ -193,6 +194,16 @@ class Index:
 
     def knows_event(self, id: str) -> bool:
         return self._execute("SELECT 1 FROM events WHERE id = ?", (id,)).fetchone() is not None
+
+    def tell(self, records: Iterable[tuple[str, str]]) -> None:
+        """Note that an event that came from elsewhere tells of these records, by kind and key."""
+        for kind, key in set(records):
+            self._execute("INSERT OR IGNORE INTO told (kind, key) VALUES (?, ?)", (kind, key))
+
+    def told(self, records: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Those of these records that such an event told of; asked once, it is forgotten."""
+        remove = "DELETE FROM told WHERE kind = ? AND key = ? RETURNING kind"
+        return frozenset(each for each in records if self._execute(remove, each).fetchall())
 
     def order_of_creation(self) -> dict[str, int]:
         """The numbers of the events that told of new tasks and workflows, by their ids."""

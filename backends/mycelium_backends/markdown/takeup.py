@@ -37,8 +37,6 @@ from mycelium_backends.markdown.view import MarkdownView
 
 log = logging.getLogger("mycelium.markdown")
 
-Told = frozenset[tuple[str, str]]
-"""The records that an event has told of, by kind and key."""
 NAMED: Final = {"task_id": "task", "workflow_id": "workflow", "agent": "agent"}
 
 
@@ -70,20 +68,20 @@ class TakeUp:
         self._view = view
         self._applier = applier
 
-    def events(self) -> Told:
-        """Take up the lines that others added to the log. Whom they tell of."""
+    def events(self) -> None:
+        """Take up the lines that others added to the log."""
         mark = self._folder.log_mark()
         if mark == self._index.meta("log"):
-            return frozenset()
+            return
         found = (each for each in events_in(self._folder.log) if not isinstance(each, Unparsable))
         new = list(numbered(found, self._view.last_seq(), self._index.knows_event))
         self._applier.take_over(new)
         self._index.note("log", mark)
-        return frozenset(
+        self._index.tell(
             (kind, str(event.data[name])) for event in new for name, kind in NAMED.items() if name in event.data
         )
 
-    def files(self, names: Iterable[str], told: Told = frozenset()) -> None:
+    def files(self, names: Iterable[str]) -> None:
         """Take up the files of these names that are not what was indexed.
 
         Raises:
@@ -91,10 +89,10 @@ class TakeUp:
         """
         readings = [reading for name in names if (reading := self._read(name)) is not None]
         mended = [replace(each, known=self._restore(each.known)) if each.known else each for each in readings]
-        foreign = [each for each in mended if self._is_foreign(each)]
+        foreign = {each.name: each for each in mended if self._is_foreign(each)}
         if foreign:
-            self._adopt(foreign, told)
-        by_hand = [each for each in mended if each not in foreign]
+            self._adopt([*foreign.values()])
+        by_hand = [each for each in mended if each.name not in foreign]
         while left := [each for each in by_hand if not self._take(each, again=True)]:
             if len(left) == len(by_hand):
                 for each in left:
@@ -202,7 +200,7 @@ class TakeUp:
 
     # Written by another copy of the store
 
-    def _adopt(self, readings: Sequence[Reading], told: Told) -> None:
+    def _adopt(self, readings: Sequence[Reading]) -> None:
         """Take records over as they are, and draw the consequences."""
         good: list[tuple[Reading, Record]] = []
         for reading in readings:
@@ -213,18 +211,19 @@ class TakeUp:
         created = self._index.order_of_creation() if len(good) > 1 else {}
         good.sort(key=lambda each: _age(each[1], created))
         try:
-            self._within_savepoint(lambda: self._take_over(good, told))
+            self._within_savepoint(lambda: self._take_over(good))
         except (sqlite3.IntegrityError, MyceliumError):
             for each in good:
-                self._attempt(each[0], lambda each=each: self._take_over([each], told))
+                self._attempt(each[0], lambda each=each: self._take_over([each]))
 
-    def _take_over(self, good: Sequence[tuple[Reading, Record]], told: Told) -> None:
+    def _take_over(self, good: Sequence[tuple[Reading, Record]]) -> None:
         records = [record for _, record in good]
         for reading, record in good:
             others = self._index.glances(record)
             self._index.put(reading.row(plain=forms.write(record, others) == reading.text))
             self._index.remember(record)
         places = {record.key: self._index.record(record.kind, record.key)[1] for record in records}
+        told = self._index.told((record.kind, record.key) for record in records)
         change = adopt(self._view, records, told=told)
         self._put_raw(records)
         self._applier.apply(replace(change, puts=()))

@@ -14,7 +14,7 @@ from mycelium_backends.markdown.folder import Folder, kind_and_key
 from mycelium_backends.markdown.index import Index
 from mycelium_backends.markdown.journal import FULL, Entry, Journal
 from mycelium_backends.markdown.recovery import finish
-from mycelium_backends.markdown.takeup import TakeUp, Told
+from mycelium_backends.markdown.takeup import TakeUp
 from mycelium_backends.markdown.view import MarkdownView, Outdated
 from mycelium_backends.sqlite.apply import Applier
 from mycelium_backends.sqlite.errors import translated, unavailable
@@ -55,8 +55,9 @@ class MarkdownWriter(Writer):
             view = MarkdownView(connection, self._clock(), self._folder)
             applier = FileApplier(connection, self._folder, self._store_id, view.now, view.last_seq())
             taker = self._taker = TakeUp(connection, self._folder, view, applier)
-            told = taker.events() | _all_told(redone)
-            taker.files(dict.fromkeys([*redone, *changed]), told)
+            taker.events()
+            Index(connection).tell(found for name in redone if (found := kind_and_key(name)) is not None)
+            taker.files(dict.fromkeys([*redone, *changed]))
             for job in group:
                 job.outcome = self._decide(job, view, applier)
             entry = applier.entry()
@@ -119,11 +120,6 @@ class MarkdownWriter(Writer):
         if self._wrote:
             with translated(self._folder.path):
                 self.flush()
-
-
-def _all_told(names: Sequence[str]) -> Told:
-    """All records of these files: what a journal finishes has its events in the journal, too."""
-    return frozenset(found for name in names if (found := kind_and_key(name)) is not None)
 
 
 def open_folder(folder: Folder, connection: sqlite3.Connection, journal: Journal) -> None:

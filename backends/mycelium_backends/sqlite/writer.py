@@ -98,9 +98,11 @@ class Writer:
             raise job.outcome
         return job.outcome
 
-    def write_soon(self, decide: Decide) -> None:
+    def write_soon(self, decide: Decide) -> Job:
         """Have a change made that nobody waits for. In any thread."""
-        self._jobs.put(Job(decide, self._loop.create_future()))
+        job = Job(decide, self._loop.create_future())
+        self._jobs.put(job)
+        return job
 
     async def _outlast(self, job: Job) -> None:
         with anyio.CancelScope(shield=True):
