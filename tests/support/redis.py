@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -45,8 +46,8 @@ class RedisServer:
         query = "&".join(f"{name}={value}" for name, value in {"namespace": namespace, **settings}.items())
         return f"redis://127.0.0.1:{self.port}/0?{query}"
 
-    def plain(self) -> "redis.Redis":
-        """A client that knows nothing of Mycelium."""
+    def plain(self) -> Any:
+        """A client of redis-py, whose types are incomplete, that knows nothing of Mycelium."""
         return redis.Redis(port=self.port, decode_responses=True)
 
     @property
