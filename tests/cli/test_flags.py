@@ -9,7 +9,7 @@ from mycelium_server.cli.run import INTERRUPTED, REFUSED, STORE, USAGE
 from tests.cli.conftest import Command
 
 COMMANDS = [
-    "agents", "cancel", "config", "create", "demo", "doctor", "events", "export", "import", "serve", "stats",
+    "agents", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export", "import", "serve", "stats",
     "task", "tasks", "workflow", "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from mycelium_server.cli import demo, reading, writing
+from mycelium_server.cli import bench, demo, reading, writing
 from mycelium_server.cli.options import Agent, AsJson, Backend
 from mycelium_server.cli.run import runs
 
@@ -132,6 +132,7 @@ async def import_store(file: ReadFile = None, backend: Backend = "auto", as_json
     await import_from(backend, file, as_json=as_json)
 
 
+bench.add_to(app)
 demo.add_to(app)
 reading.add_to(app)
 writing.add_to(app)

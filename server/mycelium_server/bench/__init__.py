@@ -1,0 +1,1 @@
+"""`mycelium bench`: what a backend does in a second, beside its bare driver in the same run."""

@@ -1,0 +1,50 @@
+"""The process that shows what a store takes in memory: `python -m mycelium_server.bench.grower URL AGENTS TASKS`.
+
+It adds so many agents and tasks, and prints by how many bytes it has grown and how large it is.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from mycelium import Mycelium
+from mycelium_server.bench.team import KIND, metadata, payload
+
+PAGES: Final = Path("/proc/self/statm")
+
+
+def resident() -> int:
+    """Bytes of memory that this process has; where the system does not tell, the most that it ever had."""
+    if PAGES.exists():
+        return int(PAGES.read_text().split()[1]) * resource.getpagesize()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+async def main(url: str, agents: int, tasks: int) -> None:
+    """Grow, and tell how much that was."""
+    async with Mycelium.open(url, agent="grower", background=False) as m:
+        await _add(m, "warm", 100, 0)  # the same each time, and the first time does not count
+        before = resident()
+        await _add(m, "agent", agents, tasks)
+        after = resident()
+    sys.stdout.write(json.dumps({"grown": after - before, "whole": after}))
+
+
+async def _add(m: Mycelium, name: str, agents: int, tasks: int) -> None:
+    for start in range(0, max(agents, tasks), 100):
+        async with m.pipeline() as p:
+            for number in range(start, min(start + 100, agents)):
+                p.store_agent_status(f"{name}-{number}", "busy", metadata=metadata(number))
+            for number in range(start, min(start + 100, tasks)):
+                p.create_task(KIND, title=f"task {number}", payload=payload(number))
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,144 @@
+"""`mycelium bench` measures in a store of its own and leaves nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from mycelium_server.bench.figures import Operation, Timing
+from tests.cli.conftest import Command, Said
+from tests.support.redis import redis_server
+
+PATIENCE = 60.0
+OPERATIONS = [
+    "Store Agent Status",
+    "Get Agent Status",
+    "Create Task",
+    "Claim Task",
+    "Update Task Status",
+    "Complete Task",
+    "Publish Event",
+]
+DELIVERY = ["Subscribe (from the call)", "Subscribe (from stored)"]
+SMALL = ("--calls", "20", "--agents", "4")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, empty but for what the command leaves there."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+def measured(said: Said, mode: str, raw: str) -> None:
+    """A whole report of this backend beside this driver, every figure of it measured."""
+    report = json.loads(said.out)
+    assert (report["mode"], report["agents"], report["calls"]) == (mode, 4, 20)
+    assert raw in (report["raw"] or "")
+    names = [(each["name"], each["agents"]) for each in report["operations"]]
+    assert names == [*((name, 4) for name in OPERATIONS), *((name, 1) for name in [*OPERATIONS, *DELIVERY])]
+    for each in report["operations"]:
+        for timing in filter(None, (each["mycelium"], each["raw"])):
+            assert 0 <= timing["p50"] <= timing["p95"] <= timing["p99"] < 1000 * PATIENCE
+            assert timing["calls"] > 0
+    together = report["operations"][: len(OPERATIONS)]
+    assert all(each["mycelium"]["per_second"] > 0 for each in together)
+    assert all((each["raw"] is not None) == bool(raw) == (each["ratio"] is not None) for each in together)
+    assert all(each["bytes"] >= 0 for each in report["sizes"])
+    assert {"memory of the process, per agent", "memory of the process, per 1,000 tasks"} <= {
+        each["name"] for each in report["sizes"]
+    }
+
+
+@pytest.mark.parametrize(("kind", "raw"), [("memory", ""), ("sqlite", "sqlite3"), ("markdown", "plain files")])
+def test_a_backend_is_measured_beside_its_bare_driver(mycelium: Command, scratch: Path, kind: str, raw: str) -> None:
+    measured(mycelium.succeed("bench", "--backend", kind, *SMALL, "--json"), kind, raw)
+    assert not list(scratch.iterdir())
+
+
+def test_a_server_is_measured_in_a_namespace_that_is_removed(mycelium: Command, scratch: Path, tmp_path: Path) -> None:
+    with redis_server(tmp_path / "redis") as server, server.plain() as plain:
+        plain.set("theirs", "kept")
+        measured(mycelium.succeed("bench", "-b", server.url(), *SMALL, "--json"), "redis", "redis-py")
+        assert (plain.dbsize(), plain.get("theirs")) == (1, "kept")
+    assert not list(scratch.iterdir())
+
+
+def test_pipes_get_rows_and_the_picture_is_drawn(mycelium: Command, scratch: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "bench.svg"
+    said = mycelium("bench", *SMALL, "--plot", str(picture))
+    assert said.code == 0
+    assert said.err.startswith("sqlite: 20 calls of each kind")
+    rows = [row for row in said.rows if len(row) > 2]
+    assert [row[0] for row in rows] == [*OPERATIONS, *OPERATIONS, *DELIVERY]
+    assert {len(row) for row in rows} == {11}
+    assert [row[0] for row in said.rows if len(row) == 2][-1] == "disk, per 1,000 tasks"
+    drawn = "".join(ET.fromstring(picture.read_text(encoding="utf-8")).itertext())
+    assert all(name in drawn for name in OPERATIONS)
+    assert "http" not in picture.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--backend", "sqlite:///team.db"),
+        ("--backend", "markdown:///notes"),
+        ("--backend", "auto"),
+        ("--backend", "postgres://localhost"),
+        ("--agents", "0"),
+        ("--calls", "0"),
+        ("--plot", "nowhere/bench.svg"),
+        ("--plot", "."),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_done(
+    mycelium: Command, scratch: Path, arguments: tuple[str, ...]
+) -> None:
+    assert mycelium.fail(2, "bench", *arguments).startswith("invalid_input: ")
+    assert not list(scratch.iterdir())
+    assert not list(Path().iterdir())
+
+
+def test_the_store_that_is_worked_in_is_not_touched(mycelium: Command, scratch: Path, tmp_path: Path) -> None:
+    mycelium.succeed("create", "review")
+    before = mycelium.succeed("export").out
+    assert mycelium("bench", "--backend", "memory", *SMALL).code == 0
+    assert mycelium.succeed("export").out == before
+
+
+def test_ctrl_c_leaves_nothing(scratch: Path) -> None:
+    command = [str(Path(sys.executable).with_name("mycelium")), "bench", "--calls", "100000"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MYCELIUM_")}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + PATIENCE
+        while not list(scratch.rglob("raw.db")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert not list(scratch.iterdir())
+
+
+def test_percentiles_are_of_the_calls_that_were_made() -> None:
+    timing = Timing.of([number / 1000 for number in range(100, 0, -1)], 2.0)
+    assert (timing.calls, timing.per_second) == (100, 50.0)
+    assert [round(each, 6) for each in (timing.p50, timing.p95, timing.p99)] == [50, 95, 99]
+    assert Timing.of([0.002], 0.002).p99 == 2
+
+
+def test_the_ratio_says_how_many_times_as_fast_the_driver_is() -> None:
+    quick, slow = Timing.of([0.001], 0.001), Timing.of([0.004], 0.004)
+    assert Operation("x", "alone", 1, slow, quick).ratio == 4
+    assert Operation("x", "alone", 1, Timing.of([0.004], None), Timing.of([0.001], None)).ratio == 4
+    assert Operation("x", "alone", 1, slow, Timing.of([0.0], None)).ratio is None
+    assert Operation("x", "alone", 1, slow, None).ratio is None
