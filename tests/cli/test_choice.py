@@ -2,17 +2,22 @@
 
 import json
 import logging
+import os
 import socket
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio.streams.text import TextReceiveStream
 
 from mycelium import Mycelium
 from mycelium.errors import BackendUnavailable, InvalidConfig
 from mycelium.settings import Surroundings
 from mycelium_backends.auto import Choice, choose
 from tests.cli.conftest import Command
+from tests.server.raw_client import OPENING, PATIENCE, request
 from tests.support.redis import RedisServer, free_port, redis_server
 
 QUICK = {"MYCELIUM_REDIS_CONNECTION_TIMEOUT_SECONDS": "0.2", "MYCELIUM_REDIS_OPERATION_TIMEOUT_SECONDS": "0.2"}
@@ -206,6 +211,27 @@ async def test_falling_back_is_said_once_and_names_what_was_tried(
     assert said.levelno == logging.WARNING
     assert said.getMessage().startswith(f"Using {sqlite_of(project)} (the store of the project {project}) instead of ")
     assert f"{url}/0?namespace=My-project (Redis, by variable REDIS_URL): it does not answer" in said.getMessage()
+
+
+async def test_a_server_tells_its_log_and_not_its_client_that_it_fell_back(project: Path) -> None:
+    environ = os.environ | QUICK | {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "MYCELIUM_BACKEND": "auto"}
+    command = [sys.executable, "-m", "mycelium_server", "serve"]
+    stats = request(1, "tools/call", {"name": "get_stats", "arguments": {}})
+    with anyio.fail_after(PATIENCE):
+        async with await anyio.open_process(command, cwd=project, env=environ) as server:
+            assert server.stdin
+            assert server.stdout
+            assert server.stderr
+            out = TextReceiveStream(server.stdout)
+            await server.stdin.send(OPENING + stats)
+            said = ""
+            while said.count("\n") < 2:
+                said += await out.receive()
+            await server.stdin.aclose()
+            logged = "".join([part async for part in TextReceiveStream(server.stderr)])
+    _, answer = map(json.loads, said.splitlines())
+    assert answer["result"]["structuredContent"]["mode"] == "sqlite"
+    assert logged.count(f"WARNING mycelium.auto: Using {sqlite_of(project)}") == 1
 
 
 async def test_a_word_names_a_mode(project: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

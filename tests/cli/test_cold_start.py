@@ -7,7 +7,7 @@ from threading import Timer
 
 from tests.server.raw_client import OPENING, PATIENCE, request
 
-LATER = {"rich", "sqlite3", "sqlite_utils", "mycelium_backends"}
+LATER = {"rich", "sqlite3", "sqlite_utils", "mycelium_backends", "pydantic_settings", "redis"}
 
 
 def test_tools_are_listed_before_terminal_and_store_are_imported(tmp_path: Path) -> None:
