@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import library, stdio
+from benchmarks import delivery, growth, library, stdio
 from benchmarks.figures import Figure, show
 
 Benchmark: TypeAlias = Callable[[Path, Callable[[], None]], list[Figure]]
@@ -21,6 +21,8 @@ BENCHMARKS: Final[dict[str, tuple[Benchmark, int]]] = {
     "cold_start": (stdio.cold_start, stdio.STARTS),
     "single_calls": (stdio.single_calls, stdio.BLOCKS),
     "throughput": (library.throughput, library.ROUNDS),
+    "growth": (growth.growth, growth.STEPS),
+    "delivery": (delivery.delivery, delivery.STEPS),
 }
 """Each with the number of its steps."""
 

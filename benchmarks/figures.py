@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -33,6 +36,18 @@ class Figure:
 def middle(values: Sequence[float]) -> float:
     """The median; a single number of a noisy machine says little."""
     return median(values)
+
+
+def fsync_median(path: Path) -> float:
+    """The median of appending a page and waiting until the disk has it, in seconds."""
+    times: list[float] = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(100):
+            begun = time.perf_counter()
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+            times.append(time.perf_counter() - begun)
+    return middle(times)
 
 
 def show(figures: Sequence[Figure], *, as_json: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import Final
 import anyio
 from mcp import Client, StdioServerParameters
 
-from benchmarks.figures import Figure, middle
+from benchmarks.figures import Figure, fsync_median, middle
 
 BARE: Final = [sys.executable, "-m", "benchmarks.bare_server"]
 STARTS: Final = 15
@@ -84,7 +83,7 @@ async def _single_calls(folder: Path, step: Callable[[], None]) -> list[Figure]:
         for _ in range(BLOCKS):
             noop.append(await _median_call(bare, "noop", {}))
             create.append(await _median_call(mycelium, "create_task", {"type": "x", "payload": {"n": 1}}))
-            fsync.append(_fsync(folder / "fsync"))
+            fsync.append(fsync_median(folder / "fsync"))
             step()
     bare_call, call, sync = middle(noop), middle(create), middle(fsync)
     allowed = 1.5 * bare_call + sync
@@ -102,16 +101,4 @@ async def _median_call(client: Client, tool: str, arguments: dict[str, object]) 
         begun = time.perf_counter()
         await client.call_tool(tool, arguments)
         times.append(time.perf_counter() - begun)
-    return middle(times)
-
-
-def _fsync(path: Path) -> float:
-    """The median of appending a page and waiting until the disk has it."""
-    times: list[float] = []
-    with path.open("wb", buffering=0) as file:
-        for _ in range(100):
-            begun = time.perf_counter()
-            file.write(b"x" * 4096)
-            os.fsync(file.fileno())
-            times.append(time.perf_counter() - begun)
     return middle(times)
