@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, TypeAlias, cast
 
 import anyio
@@ -114,10 +115,14 @@ class EventVerbs(Base):
                     log.exception("subscriber to %s failed on event %d", channel, event.seq)
 
     async def _first(self, query: EventQuery, bell: Bell) -> EventPage:
-        """The next events, however long it takes."""
-        while not (page := await self._read(query)).events:
+        """The next events, however long it takes. What a ring announced takes one journey to the store."""
+        while not (events := await self.backend.events(query)):
+            page = await self._read(query)
+            if page.events:
+                return page
+            query = replace(query, after=page.cursor)  # past what was said on other channels
             await bell.wait()
-        return page
+        return EventPage(events, events[-1].seq)
 
     async def _read(self, query: EventQuery) -> EventPage:
         end = await self.backend.last_seq()
