@@ -4,7 +4,7 @@
     redis+sentinel://a:26379,b:26379/0?service=mymaster
     redis+cluster://a:7000,b:7001
 
-Behind the `?` may stand the settings of `Settings`, by their names, and whatever else redis-py takes there.
+Behind the `?` may stand the settings of `Settings` and, for TLS, what `TLS` names; redis-py says what they mean.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mycelium.errors import UnknownBackend
 from mycelium.models.base import Id, Model, invalid
 
 FORMS: Final = ("redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster")
+TLS: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"redis+sentinel": 26379}
 
 
@@ -49,8 +50,8 @@ class Address:
     username: str | None
     password: str | None
     settings: Settings
-    options: Mapping[str, str]
-    """What redis-py takes."""
+    tls: Mapping[str, str]
+    """How the server shows who it is, and we who we are."""
 
     @property
     def public(self) -> str:
@@ -81,21 +82,21 @@ def parse(url: str) -> Address:
     login, _, places = parts.netloc.rpartition("@")
     username, _, password = login.partition(":")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    ours = {name: given.pop(name) for name in Settings.model_fields if name in given}
+    ours = {name: given.pop(name) for name in list(given) if name not in TLS}
     return Address(
         form=parts.scheme,
         hosts=_hosts(parts.scheme, places),
-        path=unquote(parts.path) if parts.scheme == "redis+unix" else _database(parts.scheme, parts.path),
+        path=_socket(parts.path) if parts.scheme == "redis+unix" else _database(parts.scheme, parts.path),
         username=unquote(username) or None,
         password=unquote(password) or None,
         settings=_settings(ours),
-        options=given,
+        tls=given,
     )
 
 
 def _hosts(form: str, places: str) -> tuple[tuple[str, int], ...]:
     if form == "redis+unix":
-        return ()
+        return ()  # it has a path instead
     hosts = tuple(_host(form, place) for place in places.split(",")) if places else ()
     if not hosts or (len(hosts) > 1 and form in {"redis", "rediss"}):
         raise _unknown(form, f"{form}:// needs {'one host' if form in {'redis', 'rediss'} else 'hosts'}.")
@@ -107,6 +108,12 @@ def _host(form: str, place: str) -> tuple[str, int]:
     if match is None or int(match[2] or 1) > 65535:
         raise _unknown(form, f"{place[:80]!r} is no host and port.")
     return match[1], int(match[2] or DEFAULT_PORTS.get(form, 6379))
+
+
+def _socket(path: str) -> str:
+    if not path.strip("/"):
+        raise _unknown("redis+unix", "redis+unix:// needs the path of a socket.")
+    return unquote(path)
 
 
 def _database(form: str, path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from redis import exceptions as said
@@ -27,10 +28,13 @@ LONGEST_DELAY: Final = 5.0
 """Seconds between two tries, at most."""
 
 
-def client_at(address: Address) -> Client:
-    """A client that connects when it is first used. Deadlines and repetition are ours, so the driver has none."""
+def client_at(address: Address, stack: AsyncExitStack) -> Client:
+    """A client that connects when it is first used. Deadlines and repetition are ours, so the driver has none.
+
+    `stack` closes what the client itself does not.
+    """
     settings: dict[str, Any] = {
-        **address.options,
+        **address.tls,
         "username": address.username,
         "password": address.password,
         "socket_timeout": None,
@@ -46,6 +50,7 @@ def client_at(address: Address) -> Client:
             sentinel = Sentinel(
                 address.hosts, sentinel_kwargs={"socket_connect_timeout": settings["socket_connect_timeout"]}
             )
+            stack.push_async_callback(_close_all, sentinel)
             name = address.settings.service or "mymaster"
             return sentinel.master_for(name, retry=retry, **settings)  # pyright: ignore[reportUnknownMemberType]
         case "redis+unix":
@@ -60,7 +65,8 @@ class Connection:
     """Calls with a deadline, repeated a few times where the server was away for a moment."""
 
     def __init__(self, address: Address) -> None:
-        self.client = client_at(address)
+        self._stack = AsyncExitStack()
+        self.client = client_at(address, self._stack)
         self.url = address.public
         self._settings = address.settings
         self._meta = f"{address.prefix}store:meta"
@@ -113,3 +119,9 @@ class Connection:
 
     async def aclose(self) -> None:
         await self.client.aclose()
+        await self._stack.aclose()
+
+
+async def _close_all(sentinel: Sentinel) -> None:
+    for each in sentinel.sentinels:
+        await each.aclose()
