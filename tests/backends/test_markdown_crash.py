@@ -1,11 +1,11 @@
 """`kill -9` between any two file operations: a commit has happened or has not, and one that was acknowledged has."""
 
 import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 
 from mycelium import Mycelium
@@ -82,7 +82,8 @@ async def check(place: Path, before: list[str]) -> tuple[int, int]:
 async def test_a_commit_is_whole_or_not_there_wherever_its_process_is_killed(tmp_path: Path, again: int) -> None:
     before = await prepared(tmp_path)
     command = [sys.executable, "-m", "tests.backends.markdown_crash", str(tmp_path), str(again)]
-    subprocess.run(command, check=True, timeout=600, cwd=Path(__file__).parents[2])
+    with anyio.fail_after(600):
+        await anyio.run_process(command, cwd=Path(__file__).parents[2])
     as_before, as_after = await check(tmp_path, before)
     assert as_before >= 3
     assert as_after >= 3

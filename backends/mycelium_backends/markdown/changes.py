@@ -18,7 +18,7 @@ from mycelium.rules import Change
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.folder import Folder, name_of, signature
 from mycelium_backends.markdown.index import Index, Row
-from mycelium_backends.markdown.journal import Entry, Written
+from mycelium_backends.markdown.journal import Entry, Written, digest_of
 from mycelium_backends.markdown.log import line_of
 from mycelium_backends.markdown.view import Outdated
 from mycelium_backends.sqlite.apply import LOG, Applier
@@ -143,16 +143,16 @@ class FileApplier(Applier):
         if record is None:
             name = row.name if row else f"{kind}-{key}.md"
             self._index.remove(name)
-            return name, Written(None, before)
+            return name, Written(None, before, digest=row.digest if row else 0)
         name = row.name if row else name_of(record)
         others = self._index.glances(record)
         text = forms.write(record, others) if row is None or row.plain else self._merged(row, record)
         after = self._folder.prepare(name, text)
         plain = row is None or row.plain
         ticks = forms.ticks_of(text) if kind == "task" else (0, 0)
-        self._index.put(Row(name, kind, key, after, None, plain, ticks))
+        self._index.put(Row(name, kind, key, after, None, plain, ticks, digest_of(text)))
         self._index.remember(record)
-        return name, Written(text, before, after)
+        return name, Written(text, before, after, row.digest if row else 0)
 
     def _merged(self, row: Row, record: Record) -> str:
         text, seen = self._folder.read(row.name)

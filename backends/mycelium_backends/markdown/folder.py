@@ -32,6 +32,11 @@ def name_of(record: Record) -> str:
     return f"{record.kind}-{record.key}.md"
 
 
+def names_for(kind: str, key: str) -> list[str]:
+    """The names that a record's file may have: ours first, then one that people may have given it."""
+    return [f"{kind}-{key}.md", *([f"{key}.md"] if key.startswith(f"{kind}-") else [])]
+
+
 def kind_and_key(name: str) -> tuple[str, str] | None:
     """Which record a file of this name holds; None if it is no record's."""
     found = RECORD.fullmatch(name)

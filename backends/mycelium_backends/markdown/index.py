@@ -24,7 +24,8 @@ R = TypeVar("R", bound=Record)
 
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL,
-    signature TEXT NOT NULL, fault TEXT, plain INTEGER NOT NULL, ticks TEXT NOT NULL, seq INTEGER, body TEXT)""",
+    signature TEXT NOT NULL, fault TEXT, plain INTEGER NOT NULL, ticks TEXT NOT NULL,
+    digest INTEGER NOT NULL, seq INTEGER, body TEXT)""",
     "CREATE INDEX IF NOT EXISTS events_id ON events (id)",
     "CREATE INDEX IF NOT EXISTS files_key ON files (kind, key)",
     "CREATE INDEX IF NOT EXISTS files_fault ON files (name) WHERE fault IS NOT NULL",
@@ -62,6 +63,8 @@ class Row:
     plain: bool
     """Whether nothing in it is people's."""
     ticks: tuple[int, int]
+    digest: int = 0
+    """Of what stands in it, as `digest_of` says."""
     seq: int | None = None
     body: str | None = None
     """Of a file with a fault: the place of its record among the others, and the record as it was last."""
@@ -115,28 +118,19 @@ class Index:
         return dict(self._execute("SELECT name, signature FROM files").fetchall())
 
     def _rows(self, where: str, values: Sequence[object]) -> Iterator[Row]:
-        columns = "name, kind, key, signature, fault, plain, ticks, seq, body"
+        columns = "name, kind, key, signature, fault, plain, ticks, digest, seq, body"
         for row in self._execute(f"SELECT {columns} FROM files WHERE {where}", values):
-            name, kind, key, signature, fault, plain, ticks, seq, body = row
+            name, kind, key, signature, fault, plain, ticks, digest, seq, body = row
             done, boxes = json.loads(ticks)
-            yield Row(name, kind, key, signature, fault, bool(plain), (done, boxes), seq, body)
+            yield Row(name, kind, key, signature, fault, bool(plain), (done, boxes), digest, seq, body)
 
     def put(self, row: Row) -> None:
         self._execute(
-            "INSERT OR REPLACE INTO files (name, kind, key, signature, fault, plain, ticks, seq, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.name,
-                row.kind,
-                row.key,
-                row.signature,
-                row.fault,
-                row.plain,
-                json.dumps(row.ticks),
-                row.seq,
-                row.body,
-            ),
-        )
+            "INSERT OR REPLACE INTO files (name, kind, key, signature, fault, plain, ticks, digest, seq, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.name, row.kind, row.key, row.signature, row.fault, row.plain, json.dumps(row.ticks), row.digest,
+             row.seq, row.body),
+        )  # fmt: skip
 
     def remove(self, name: str) -> None:
         self._execute("DELETE FROM files WHERE name = ?", (name,))

@@ -31,6 +31,13 @@ class Written:
     before: str
     """What `signature` said of it before; empty where it was not there."""
     after: str = ""
+    digest: int = 0
+    """Of what stood in it before. A copy of the folder has other signatures, and the same contents."""
+
+
+def digest_of(text: str) -> int:
+    """A number that tells texts apart."""
+    return zlib.crc32(text.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Entry:
     log: str
 
     def encoded(self) -> bytes:
-        files = {name: [each.text, each.before, each.after] for name, each in self.files.items()}
+        files = {name: [each.text, each.before, each.after, each.digest] for name, each in self.files.items()}
         body = json.dumps([files, self.log_at, self.log], ensure_ascii=False).encode()
         return b"%016x%08x\n" % (len(body), zlib.crc32(body)) + body
 

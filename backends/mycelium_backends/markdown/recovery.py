@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from mycelium_backends.markdown.folder import Folder, signature
-from mycelium_backends.markdown.journal import Entry, Journal, Written
+from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.journal import Entry, Journal, Written, digest_of
 
 
 def finish(folder: Folder, journal: Journal, *, doubted: bool = False) -> list[str]:
@@ -13,12 +16,12 @@ def finish(folder: Folder, journal: Journal, *, doubted: bool = False) -> list[s
     """
     entries = list(journal.entries())
     last: dict[str, Written] = {name: written for entry in entries for name, written in entry.files.items()}
-    befores: dict[str, set[str]] = {}
+    ours: dict[str, Ours] = {}
     for entry in entries:
         for name, written in entry.files.items():
-            befores.setdefault(name, set()).update((written.before, written.after))
+            ours.setdefault(name, Ours()).add(written)
     for name, written in last.items():
-        _write(folder, name, written, befores[name], doubted=doubted)
+        _write(folder, name, written, ours[name], doubted=doubted)
     for entry in entries:
         _add_lines(folder, entry)
     if entries:
@@ -26,10 +29,30 @@ def finish(folder: Folder, journal: Journal, *, doubted: bool = False) -> list[s
     return list(last)
 
 
-def _write(folder: Folder, name: str, written: Written, ours: set[str], *, doubted: bool) -> None:
+@dataclass(slots=True)
+class Ours:
+    """How a file may be without anybody else having changed it."""
+
+    signatures: set[str] = field(default_factory=set[str])
+    digests: set[int] = field(default_factory=set[int])
+
+    def add(self, written: Written) -> None:
+        self.signatures |= {written.before, written.after}
+        self.digests |= {written.digest, digest_of(written.text or "")}
+
+    def has(self, folder: Folder, name: str, now: str) -> bool:
+        if now in self.signatures:
+            return True
+        try:
+            return digest_of(folder.read(name)[0]) in self.digests
+        except (OSError, Unreadable):
+            return False
+
+
+def _write(folder: Folder, name: str, written: Written, ours: Ours, *, doubted: bool) -> None:
     """Bring one file to what was committed, unless somebody else has changed it since."""
     now = signature(folder.path / name)
-    if now not in ours:
+    if not ours.has(folder, name, now):
         return
     if written.text is None:
         (folder.path / name).unlink(missing_ok=True)

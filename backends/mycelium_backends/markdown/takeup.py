@@ -32,8 +32,9 @@ from mycelium_backends.markdown.folder import Folder, kind_and_key, signature
 from mycelium_backends.markdown.forms import Said
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.index import KINDS, Index, Row
+from mycelium_backends.markdown.journal import digest_of
 from mycelium_backends.markdown.log import Unparsable, events_in, numbered
-from mycelium_backends.markdown.view import MarkdownView
+from mycelium_backends.markdown.view import MarkdownView, Outdated
 
 log = logging.getLogger("mycelium.markdown")
 
@@ -53,7 +54,7 @@ class Reading:
     known: Row | None
 
     def row(self, *, plain: bool = False) -> Row:
-        return Row(self.name, self.kind, self.key, self.signature, None, plain, self.said.ticks)
+        return Row(self.name, self.kind, self.key, self.signature, None, plain, self.said.ticks, digest_of(self.text))
 
 
 class TakeUp:
@@ -67,6 +68,8 @@ class TakeUp:
         self._folder = folder
         self._view = view
         self._applier = applier
+        self._again: set[str] = set()
+        """Files that were refused, though they may be good now that another has come."""
 
     def events(self) -> None:
         """Take up the lines that others added to the log."""
@@ -92,11 +95,22 @@ class TakeUp:
         foreign = {each.name: each for each in mended if self._is_foreign(each)}
         if foreign:
             self._adopt([*foreign.values()])
-        by_hand = [each for each in mended if each.name not in foreign]
-        while left := [each for each in by_hand if not self._take(each, again=True)]:
+        self._by_hand([each for each in mended if each.name not in foreign])
+        if any(each.known is None for each in mended):
+            self._try_again({each.name for each in mended})
+
+    def _try_again(self, besides: set[str]) -> None:
+        """New files are there: others that were refused before may have waited for them."""
+        self._again = {row.name for row in self._index.faults() if row.body is None and row.name not in besides}
+        found = [reading for name in sorted(self._again) if (reading := self._read(name)) is not None]
+        self._again = set()
+        self._by_hand([each for each in found if not each.said.written])
+
+    def _by_hand(self, by_hand: list[Reading]) -> None:
+        """Do what people did, each after those it waits on."""
+        while left := [each for each in by_hand if not self._take(each, [other.name for other in by_hand])]:
             if len(left) == len(by_hand):
-                for each in left:
-                    self._take(each, again=False)
+                self._give_up(left)
                 return
             by_hand = left
 
@@ -104,7 +118,7 @@ class TakeUp:
         """The file, unless it is as it was, gone or broken; those are dealt with here."""
         found, row = kind_and_key(name), self._index.row(name)
         seen = signature(self._folder.path / name)
-        if found is None or seen == (row.signature if row else ""):
+        if found is None or (seen == (row.signature if row else "") and name not in self._again):
             return None
         if not seen:
             assert row is not None
@@ -254,19 +268,30 @@ class TakeUp:
 
     # Written by a person
 
-    def _take(self, reading: Reading, *, again: bool) -> bool:
-        """Do what a person did. False if it should be tried again, after others that it may depend on."""
+    def _take(self, reading: Reading, others: Sequence[str]) -> bool:
+        """Do what a person did. False if it should be tried again after these other files, that it may wait on."""
         try:
             self._within_savepoint(lambda: self._edit(reading))
-        except UnknownDependency as error:
-            if again:
-                return False
-            self._refused(reading, error)
-        except (MyceliumError, sqlite3.IntegrityError, Unreadable) as error:
+        except Outdated as outdated:
+            if not set(outdated.names) <= set(others):
+                raise
+            return False
+        except UnknownDependency:
+            return False
+        except (MyceliumError, sqlite3.IntegrityError) as error:
             if isinstance(error, StoreError) and not isinstance(error, StoreDamaged):
                 raise
             self._refused(reading, error)
         return True
+
+    def _give_up(self, left: Sequence[Reading]) -> None:
+        """Refuse new files that wait on what is not there, or on each other in a circle."""
+        for reading in left:
+            self._refused(reading, UnknownDependency(self._missing(reading)))
+
+    def _missing(self, reading: Reading) -> list[str]:
+        wanted: Sequence[object] = reading.said.fields.get("depends_on", ())
+        return [str(key) for key in wanted if self._index.record("task", str(key))[0] is None]
 
     def _edit(self, reading: Reading) -> None:
         current, _ = self._index.record(reading.kind, reading.key)
@@ -325,7 +350,8 @@ class TakeUp:
 
     def _refused(self, reading: Reading, error: Exception) -> None:
         why = error.message if isinstance(error, MyceliumError) else str(error)
-        self._fault(replace(reading.row(), fault=why.rstrip(".")), self._index.row(reading.name))
+        ticks = reading.known.ticks if reading.known else (0, 0)
+        self._fault(replace(reading.row(), fault=why.rstrip("."), ticks=ticks), self._index.row(reading.name))
 
     def _within_savepoint(self, act: Callable[[], None]) -> None:
         kept = self._applier.mark()

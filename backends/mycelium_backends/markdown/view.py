@@ -12,7 +12,7 @@ from mycelium.errors import StoreDamaged
 from mycelium.models import Record, Task
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
-from mycelium_backends.markdown.folder import Folder, signature
+from mycelium_backends.markdown.folder import Folder, names_for, signature
 from mycelium_backends.markdown.index import Index
 from mycelium_backends.sqlite.view import SqliteView
 
@@ -86,7 +86,6 @@ class MarkdownView(SqliteView):
                 raise Outdated(row.name)
         if rows and rows[0].fault is not None:
             raise damaged(self._folder, rows[0].name, rows[0].fault)
-        if not rows and is_id(key):
-            name = f"{kind}-{key}.md"
+        for name in names_for(kind, key) if not rows and is_id(key) else ():
             if os.path.lexists(self._folder.path / name) and self._index.row(name) is None:
                 raise Outdated(name)

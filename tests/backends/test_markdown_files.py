@@ -1,0 +1,234 @@
+"""A file is a whole record, reads as people expect, and keeps what they write into it."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mycelium import Mycelium
+from mycelium.models import Agent, Event, Lease, Record, Task, Workflow
+from mycelium_backends.markdown import forms, log, open_backend
+from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.sections import Glance
+from tests.backends.markdown_folder import edit, opened, task_file
+from tests.contract.suite.transfer import fill
+from tests.support.clock import FakeClock
+from tests.support.store import claimed, done, snapshot
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+labels = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+objects = st.dictionaries(texts, values, max_size=3)
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+tasks = st.builds(
+    Task,
+    id=st.just("t-1"), type=labels, title=texts, payload=objects, result=st.none() | objects,
+    error=st.none() | objects, status=st.sampled_from(["pending", "running", "completed", "failed", "skipped"]),
+    assigned_to=st.sampled_from([None, "ada", "null", "true", "1e5"]), depends_on=st.just(()) | st.just(("a", "b.c")),
+    priority=st.sampled_from(["low", "normal", "critical"]), max_attempts=st.integers(1, 9),
+    retry_backoff=st.floats(0, 1e7), timeout_seconds=st.none() | st.floats(1e-9, 1e7), not_before=st.none() | moments,
+    idempotency_key=st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    blocked=st.booleans(), created_at=moments, updated_at=moments, started_at=st.none() | moments,
+    progress=st.floats(0, 1), note=texts, attempt=st.integers(0, 9), token=st.integers(0, 2**62),
+    lease=st.none() | st.builds(Lease, agent=st.just("ada"), token=st.integers(0, 9), expires_at=moments,
+                                seconds=st.floats(1, 9)),
+    version=st.integers(1, 2**62),
+)  # fmt: skip
+agents = st.builds(
+    Agent, name=st.just("ada"), last_updated=moments, status=st.sampled_from(["idle", "busy"]), metadata=objects,
+    active_tasks=st.lists(texts, max_size=3).map(tuple), capabilities=st.lists(labels, max_size=3).map(tuple),
+    ttl=st.floats(1, 1e7),
+)  # fmt: skip
+workflows = st.builds(
+    Workflow, id=st.just("w"), type=labels, mode=st.sampled_from(["dag", "sequential"]), tasks=st.just(("w.a", "w.b")),
+    progress=st.floats(0, 1), current_task=st.none() | texts, result=st.none() | objects, metadata=objects,
+    created_at=moments, updated_at=moments,
+)  # fmt: skip
+
+
+def read_back(record: Record, text: str) -> Record:
+    return type(record).model_validate(forms.read(record.kind, text).fields)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(tasks, agents, workflows))
+def test_every_record_reads_back_as_it_was_written(record: Record) -> None:
+    text = forms.write(record, {"a": Glance("x", "completed")})
+    assert read_back(record, text).model_dump_json() == record.model_dump_json()
+    assert forms.rewrite(text, record, {"a": Glance("x", "completed")}) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(tasks, tasks)
+def test_a_file_with_notes_everywhere_takes_every_change_and_keeps_them(before: Task, after: Task) -> None:
+    after = after.model_copy(update={"depends_on": before.depends_on})
+    lines = forms.write(before, {}).split("\n")
+    end = lines.index("---", 1)
+    notes = [f"note {n}" for n in range(4)]
+    headings = [n for n, line in enumerate(lines) if n > end and line.startswith("## ")]
+    for note, at in zip(notes, [*reversed(headings[-3:]), end + 1], strict=False):
+        lines[at:at] = [note, ""]
+    lines[1:1] = ["# a comment", "mine: {a: [1, 2]}"]
+    text = forms.rewrite("\n".join(lines), after, {})
+    assert read_back(after, text).model_dump_json() == after.model_dump_json()
+    for kept in [*notes, "# a comment", "mine: {a: [1, 2]}"]:
+        assert text.count(f"{kept}\n") == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.builds(
+        Event,
+        seq=st.integers(1, 2**60),
+        id=texts.filter(bool),
+        channel=st.just("tasks:events"),
+        type=labels,
+        source=st.sampled_from([None, "ada"]),
+        time=moments,
+        data=objects,
+    )  # fmt: skip
+)
+def test_every_event_reads_back_from_its_line(event: Event) -> None:
+    line = log.line_of(event)
+    assert line.count("\n") == 1
+    assert log.parse(line) == event
+
+
+async def test_a_file_looks_as_the_format_says(tmp_path: Path) -> None:
+    async with opened(tmp_path) as m:
+        first = await m.create_task("prepare-dataset")
+        await done(m, first.id)
+        task = await m.create_task("train-model", depends_on=[first.id], payload={"epochs": 3}, assigned_to="ada")
+        text = task_file(tmp_path, task.id).read_text()
+    matter, _, body = text.removeprefix("---\n").partition("---\n")
+    said = [line.partition(":")[0] for line in matter.splitlines()]
+    assert said == ["id", "type", "status", "assigned_to", "created", "updated", "version", "created_by"]
+    assert (
+        body
+        == f"""
+# Task: train-model
+
+**Type**: train-model
+**Status**: pending
+**Assigned To**: ada
+
+## Dependencies
+
+- {first.id} (prepare-dataset) - COMPLETED ✅
+
+## Payload
+
+{{
+  "epochs": 3
+}}
+
+## Progress
+
+- [ ] Work (0 %)
+
+## Result
+
+_Not started._
+"""
+    )
+
+
+async def test_an_agents_file_tells_since_when_it_works_on_what_it_holds(tmp_path: Path) -> None:
+    async with opened(tmp_path) as m:
+        task = await claimed(m, (await m.create_task("x")).id)
+        await m.store_agent_status("ada", "busy", active_tasks=[task.id, "tea"], metadata={"gpu": "RTX"})
+        text = (tmp_path / "agent-ada.md").read_text()
+        assert task.started_at is not None
+        assert f"- {task.id} (started: {task.started_at.isoformat().replace('+00:00', 'Z')})\n- tea\n" in text
+        agent = await m.get_agent_status("ada")
+        assert agent is not None
+        assert agent.active_tasks == (task.id, "tea")
+
+
+async def test_what_people_write_survives_a_tasks_whole_life(tmp_path: Path) -> None:
+    async with opened(tmp_path) as m:
+        task = await m.create_task("x", max_attempts=2, retry_backoff=0)
+        file = task_file(tmp_path, task.id)
+        edit(file, "status: pending", "status: pending  # ask Bob\nowner-team: blue")
+        edit(
+            file,
+            "## Payload",
+            "Some thoughts.\n\n## Notes\n\n- [ ] buy milk\n\n```\n## not a heading\n```\n\n## Payload\n\nWhy:",
+        )
+        edit(file, "_Not started._", "_Not started._\n\nThe end.")
+        await claimed(m, task.id)
+        await m.fail_task(task.id, "oh")
+        await done(m, task.id)
+        text = file.read_text()
+        assert (await m.get_task(task.id)).status == "completed"
+    for kept in ("status: completed  # ask Bob", "owner-team: blue", "Some thoughts.", "- [ ] buy milk",
+                 "## not a heading", "Why:", "The end."):  # fmt: skip
+        assert text.count(kept) == 1, kept
+    assert text.count("## Payload") == 1
+
+
+async def test_the_files_alone_are_the_whole_store(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    async def everything() -> list[str]:
+        store = await open_backend(f"markdown:{tmp_path}", clock)
+        async with Mycelium.over(store, agent="ada", clock=clock, background=False) as m:
+            found = await snapshot(m)
+        await store.aclose()
+        return found
+
+    store = await open_backend(f"markdown:{tmp_path}", clock)
+    async with Mycelium.over(store, agent="ada", clock=clock, background=False) as m:
+        await fill(m, clock)
+        clock.advance(40)
+        await m.housekeep()
+        before = await snapshot(m)
+    after_leaving = await store.last_seq()
+    await store.aclose()
+    expected = await everything()
+    assert len(expected) >= len(before)
+    shutil.rmtree(tmp_path / ".state")
+    assert await everything() == expected
+    assert after_leaving == sum('"kind":"event"' in line for line in expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "front matter"),
+        ("# Task", "front matter"),
+        ("---\nid: x\n", "does not end"),
+        ("---\nid: [x\n---\n", "not YAML"),
+        ("---\n- a\n---\n", "key: value"),
+        ("---\n{id: x, type: y}\n---\n", "one key a line"),
+        ("---\nid: x\nid: y\n---\n", "twice"),
+        ("---\nid: x\n<<<<<<< HEAD\ntype: a\n=======\ntype: b\n>>>>>>> b\n---\n", "conflict"),
+        ("---\nid: x\n---\n## Payload\n\n{not: json}\n", "no JSON"),
+        ('---\nid: x\n---\n## Payload\n\n{"a": 1} and more\n', "behind the JSON"),
+        ("---\nid: " + "[" * 20_000 + "\n---\n", "not YAML"),
+    ],
+)
+def test_what_cannot_be_read_says_why(text: str, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        forms.read("task", text)
+
+
+def test_numbers_that_two_branches_gave_alike_are_given_anew() -> None:
+    def event(seq: int, id: str) -> Event:
+        fields: dict[str, Any] = {"channel": "c", "type": "t", "time": NOW + timedelta(seconds=seq)}
+        return Event(seq=seq, id=id, **fields)
+
+    file = [event(1, "a"), event(2, "b"), event(3, "b2"), event(2, "c"), event(3, "c2"), event(9, "d"), event(1, "a")]
+    found = list(log.numbered(file, 0, lambda id: False))
+    assert [(each.seq, each.id) for each in found] == [(1, "a"), (2, "b"), (3, "b2"), (4, "c"), (5, "c2"), (9, "d")]
+    known = list(log.numbered(file, 3, lambda id: id in {"a", "c", "c2"}))
+    assert [(each.seq, each.id) for each in known] == [(4, "b"), (5, "b2"), (9, "d")]
