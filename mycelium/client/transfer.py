@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import Final
 
 from mycelium import rules
 from mycelium.client.arrivals import FORMAT, Arrivals, read_export
@@ -11,6 +12,20 @@ from mycelium.client.base import Base
 from mycelium.errors import InvalidInput
 from mycelium.models import Event, Task, Workflow
 from mycelium.rules.fitting import misfits
+
+TASK_SCHEMA: Final = (
+    "id",
+    "type",
+    "status",
+    "assigned_to",
+    "depends_on",
+    "payload",
+    "created_at",
+    "updated_at",
+    "result",
+    "error",
+)
+"""The fields of a task for other programs, in their order."""
 
 
 class Transfer(Base):
@@ -28,6 +43,24 @@ class Transfer(Base):
             yield f'{{"kind":"{kind}",{each.model_dump_json(exclude_defaults=True)[1:]}'
             count += 1
         yield json.dumps({"kind": "end", "count": count})
+
+    async def export_tasks(self) -> AsyncGenerator[str]:
+        """Every task as it is at one moment, oldest first: a JSON array, each task in the task schema on one line.
+
+        The schema has `id`, `type`, `status`, `assigned_to` (or else the agent that holds it), `depends_on`, `payload`,
+        `created_at`, `updated_at`, `result` and `error`. What else Mycelium knows is not in it: only an `export` can
+        be loaded again.
+        """
+        last: Task | None = None
+        yield "["
+        async for each in self.backend.dump():
+            if isinstance(each, Task):
+                if last is not None:
+                    yield f"{_in_task_schema(last)},"
+                last = each
+        if last is not None:
+            yield _in_task_schema(last)
+        yield "]"
 
     async def load(self, lines: AsyncIterable[str]) -> int:
         """Take over an export, all or nothing, with its ids, versions and event numbers.
@@ -64,3 +97,8 @@ class Transfer(Base):
             raise InvalidInput(f"{kind} {key} {wrong.says}.", hint="Nothing was stored: mend it first.", id=key)
         await self._commit(lambda view: rules.take_in(view, records))
         return len(records)
+
+
+def _in_task_schema(task: Task) -> str:
+    fields = {**task.model_dump(mode="json", include={*TASK_SCHEMA}), "assigned_to": task.assigned_to or task.agent}
+    return json.dumps({name: fields[name] for name in TASK_SCHEMA}, ensure_ascii=False)

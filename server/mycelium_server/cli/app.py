@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
@@ -111,23 +111,32 @@ async def config(context: typer.Context, backend: Backend = "auto", as_json: AsJ
 
 
 @runs
-async def export_store(file: WrittenFile = None, backend: Backend = "auto", as_json: AsJson = False) -> None:
-    """Write the whole store as JSON lines.
+async def export_store(
+    file: WrittenFile = None,
+    format: Annotated[
+        Literal["mycelium", "taskqueue"],
+        typer.Option(help="Write everything as JSON lines, or the tasks alone as a JSON array in the task schema."),
+    ] = "mycelium",
+    backend: Backend = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Write the whole store.
 
     The file appears when it is whole, or not at all. A dash stands for stdout.
     """
     from mycelium_server.cli.transfer import export_to
 
-    await export_to(backend, file, as_json=as_json)
+    await export_to(backend, file, format, as_json=as_json)
 
 
 @runs
 async def import_store(file: ReadFile = None, backend: Backend = "auto", as_json: AsJson = False) -> None:
-    """Take over an export into a new store.
+    """Take over an export, or the tasks of another program.
 
-    All of it is taken, or nothing. A dash stands for stdin.
+    An export goes into a new store. The tasks.json of taskqueue-mcp or Task Master, and the folder of Backlog.md, go
+    into any. All of it is taken, or nothing. A dash stands for stdin.
     """
-    from mycelium_server.cli.transfer import import_from
+    from mycelium_server.cli.importing import import_from
 
     await import_from(backend, file, as_json=as_json)
 

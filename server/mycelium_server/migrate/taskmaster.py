@@ -1,0 +1,119 @@
+"""The `tasks.json` of Task Master: tags with tasks, which have subtasks; older files have no tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final, TypeAlias, cast
+
+from pydantic import BeforeValidator, JsonValue
+
+from mycelium_server.migrate.foreign import (
+    PRIORITIES,
+    Foreign,
+    ForeignGroup,
+    ForeignTask,
+    Form,
+    Standing,
+    formed,
+    moment,
+)
+
+PROGRAM: Final = "Task Master"
+ENDED: Final[dict[str, Standing]] = {"done": "done", "completed": "done", "cancelled": "cancelled"}
+PLAIN: Final = frozenset({"pending", "todo"})
+"""Statuses of open tasks that need no note."""
+
+
+def _nothing_as_empty(value: object) -> object:
+    return () if value is None else value
+
+
+Key: TypeAlias = int | str
+Keys: TypeAlias = Annotated[tuple[Key, ...], BeforeValidator(_nothing_as_empty)]
+
+
+class MasterTask(Form):
+    """A task or a subtask."""
+
+    id: Key
+    title: str = ""
+    status: str = "pending"
+    dependencies: Keys = ()
+    priority: str | None = None
+    subtasks: Annotated[tuple[MasterTask, ...], BeforeValidator(_nothing_as_empty)] = ()
+
+
+class Tag(Form):
+    """A list of tasks under a name."""
+
+    tasks: tuple[MasterTask, ...]
+
+
+def is_master(data: object) -> bool:
+    """Whether this is such a file's content."""
+    return isinstance(data, dict) and bool(_tags(cast("dict[str, object]", data)))
+
+
+def read_master(data: object, file: str) -> Foreign:
+    """The content of such a file.
+
+    Raises:
+        InvalidInput: a task in it is not in that form.
+    """
+    content = cast("dict[str, object]", data)
+    tags = {name: formed(Tag, tag, file) for name, tag in _tags(content).items()}
+    rest = {} if "tasks" in content else {name: value for name, value in content.items() if name not in tags}
+    return Foreign(PROGRAM, file, tuple(_group(name, tag, rest) for name, tag in tags.items()))
+
+
+def _tags(content: dict[str, object]) -> dict[str, object]:
+    """What has a list of tasks, by name; a file without tags is all one tag, which Task Master calls `master`."""
+    if isinstance(content.get("tasks"), list):
+        return {"master": content}
+    return {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, dict) and isinstance(cast("dict[str, object]", value).get("tasks"), list)
+    }
+
+
+def _group(name: str, tag: Tag, rest: dict[str, object]) -> ForeignGroup:
+    """`rest` is what the file has besides tags."""
+    tasks = tuple(each for task in tag.tasks for each in _with_subtasks(task, None))
+    about = {"tag": name, **tag.model_dump(exclude={"tasks"}, exclude_unset=True, mode="json"), **rest}
+    return ForeignGroup(id=name, tasks=tasks, metadata=cast("dict[str, JsonValue]", about))
+
+
+def _with_subtasks(task: MasterTask, parent: MasterTask | None, above: str = "") -> Iterator[ForeignTask]:
+    """The subtasks first, as they are to be worked on before it. `above` is the parent's full id."""
+    full = f"{above}.{task.id}" if parent else str(task.id)
+    for subtask in task.subtasks:
+        yield from _with_subtasks(subtask, task, full)
+    yield _task(task, full, parent, above)
+
+
+def _task(task: MasterTask, full: str, parent: MasterTask | None, above: str) -> ForeignTask:
+    standing = ENDED.get(task.status, "open")
+    said = {} if standing == "open" else {"status": task.status}
+    extra = task.model_extra or {}
+    return ForeignTask(
+        id=full,
+        title=task.title,
+        type="subtask" if parent else "task",
+        standing=standing,
+        payload=task.model_dump(exclude={"subtasks"}, exclude_unset=True, mode="json"),
+        note="" if standing != "open" or task.status in PLAIN else f"{task.status} in {PROGRAM}",
+        depends_on=tuple(_dependency(str(key), parent, above) for key in task.dependencies),
+        parent=above or None,
+        priority="low" if task.status == "deferred" else PRIORITIES.get(task.priority or "", "normal"),
+        created_at=moment(extra.get("createdAt")),
+        updated_at=moment(extra.get("updatedAt")),
+        outcome=cast("dict[str, JsonValue]", said),
+    )
+
+
+def _dependency(key: str, parent: MasterTask | None, above: str) -> str:
+    """The full id of what a task names: subtasks call their siblings by the last part alone."""
+    if parent is not None and any(str(sibling.id) == key for sibling in parent.subtasks):
+        return f"{above}.{key}"
+    return key
