@@ -79,5 +79,5 @@ def _clients(address: Address) -> Iterator[Client]:
         return
     form = "redis" if address.form == "redis+cluster" else address.form
     for host, port in address.hosts:
-        url = f"{form}://{host}:{port}/{address.path}?{urlencode(address.options)}"
+        url = f"{form}://{host}:{port}/{address.path}?{urlencode(address.tls)}"
         yield cast("Any", Redis).from_url(url, **login, **patience)
