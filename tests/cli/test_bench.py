@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,7 +16,7 @@ import pytest
 
 from mycelium_server.bench.figures import Operation, Timing
 from tests.cli.conftest import Command, Said
-from tests.support.redis import redis_server
+from tests.support.redis import RedisServer, free_port, redis_server
 
 PATIENCE = 60.0
 OPERATIONS = [
@@ -66,11 +68,20 @@ def test_a_backend_is_measured_beside_its_bare_driver(mycelium: Command, scratch
     assert not list(scratch.iterdir())
 
 
-def test_a_server_is_measured_in_a_namespace_that_is_removed(mycelium: Command, scratch: Path, tmp_path: Path) -> None:
-    with redis_server(tmp_path / "redis") as server, server.plain() as plain:
+def test_a_server_is_measured_in_a_namespace_that_is_removed(
+    mycelium: Command, scratch: Path, redis: RedisServer
+) -> None:
+    with redis.plain() as plain:
         plain.set("theirs", "kept")
-        measured(mycelium.succeed("bench", "-b", server.url(), *SMALL, "--json"), "redis", "redis-py")
-        assert (plain.dbsize(), plain.get("theirs")) == (1, "kept")
+        before = plain.dbsize()
+        measured(mycelium.succeed("bench", "-b", redis.url(), *SMALL, "--json"), "redis", "redis-py")
+        assert (plain.dbsize(), plain.get("theirs")) == (before, "kept")
+    assert not list(scratch.iterdir())
+
+
+def test_a_server_that_is_not_there_is_told(mycelium: Command, scratch: Path) -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    assert mycelium.fail(3, "bench", "-b", url, *SMALL).startswith("backend_unavailable: ")
     assert not list(scratch.iterdir())
 
 
@@ -116,16 +127,64 @@ def test_the_store_that_is_worked_in_is_not_touched(mycelium: Command, scratch: 
     assert mycelium.succeed("export").out == before
 
 
-def test_ctrl_c_leaves_nothing(scratch: Path) -> None:
-    command = [str(Path(sys.executable).with_name("mycelium")), "bench", "--calls", "100000"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MYCELIUM_")}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + PATIENCE
-        while not list(scratch.rglob("raw.db")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE)
+@pytest.fixture
+def running(scratch: Path) -> Generator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a long measurement in a process of its own."""
+    with ExitStack() as processes:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            command = [str(Path(sys.executable).with_name("mycelium")), "bench", "--calls", "100000", *arguments]
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("MYCELIUM_")}
+            process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            processes.enter_context(process)
+            processes.callback(process.kill)
+            return process
+
+        yield start
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until this holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ctrl_c_leaves_nothing(scratch: Path, running: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = running()
+    until(lambda: list(scratch.rglob("raw.db")))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (130, b"", b"")
+    assert not list(scratch.iterdir())
+
+
+def test_ctrl_c_leaves_nothing_in_a_server(
+    scratch: Path, redis: RedisServer, running: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    with redis.plain() as plain:
+        before = plain.dbsize()
+        process = running("--backend", redis.url())
+        until(lambda: plain.dbsize() != before)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=PATIENCE) == (b"", b"")
+        assert (process.returncode, plain.dbsize()) == (130, before)
+
+
+@pytest.mark.usefixtures("redis")  # skipped where no server is installed
+def test_a_server_that_is_lost_is_told_in_one_line(
+    scratch: Path, tmp_path: Path, running: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    with redis_server(tmp_path / "redis") as server:
+        process = running("--backend", server.url())
+        with server.plain() as plain:
+            until(plain.dbsize)
+        server.kill()
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (3, b"")
+    assert [line for line in err.decode().splitlines() if line.startswith("backend_unavailable: ")]
+    assert "Traceback" not in err.decode()
     assert not list(scratch.iterdir())
 
 

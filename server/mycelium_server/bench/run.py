@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from typing import cast
 
 from mycelium import Mycelium
-from mycelium.errors import InvalidInput
+from mycelium.errors import BackendUnavailable, InvalidInput, MyceliumError
 from mycelium_server.bench.delivery import measure_delivery
 from mycelium_server.bench.figures import Report
 from mycelium_server.bench.places import AGENTS, CALLS, Ground, RawTeam, ground_for, kind_of
@@ -33,6 +35,11 @@ async def run_bench(backend: str, *, agents: int | None, calls: int | None) -> R
     calls = CALLS[kind] if calls is None else calls
     _check("agents", agents, MOST_AGENTS)
     _check("calls", calls, MOST_CALLS)
+    with _one_error():
+        return await _measure(backend, agents, calls)
+
+
+async def _measure(backend: str, agents: int, calls: int) -> Report:
     async with ground_for(backend) as ground, _teams(ground, agents) as (m, ours, raw):
         rounds = Rounds([ours, raw] if raw is not None else [ours], agents=agents, calls=calls)
         with _progress(rounds.steps + STEPS + 1) as step:
@@ -42,6 +49,32 @@ async def run_bench(backend: str, *, agents: int | None, calls: int | None) -> R
             sizes = await measure_sizes(ground, step)
     says = None if raw is None else raw.says
     return Report(m.mode, ground.shown, says, agents, calls, _machine(), operations, sizes)
+
+
+@contextmanager
+def _one_error() -> Generator[None]:
+    """Many calls at once fail at once: one of their errors is told, the driver's in our words."""
+    try:
+        yield
+    except Exception as error:
+        first = _first(error)
+        if not isinstance(first, MyceliumError) and _is_drivers(first):
+            raise BackendUnavailable(
+                f"The bare driver failed: {first}.", hint="Look after the server or the disk, and measure again."
+            ) from error
+        raise first from error
+
+
+def _first(error: Exception) -> Exception:
+    if not isinstance(error, ExceptionGroup):
+        return error
+    return _first(cast("ExceptionGroup[Exception]", error).exceptions[0])
+
+
+def _is_drivers(error: Exception) -> bool:
+    from redis.exceptions import RedisError
+
+    return isinstance(error, RedisError | sqlite3.Error | OSError)
 
 
 def _check(name: str, value: int, most: int) -> None:
