@@ -12,6 +12,7 @@ import pytest
 
 from mycelium import Mycelium
 from mycelium.errors import StoreDamaged
+from tests.spine.conftest import NewStore
 from tests.support.processes import MYCELIUM, PATIENCE, Refused, ServerProcess, serving
 
 CREATES = 1000
@@ -38,21 +39,22 @@ async def create_until_killed(server: ServerProcess, *, kill_after: int) -> set[
     return acknowledged
 
 
-async def test_every_acknowledged_task_survives_a_kill_in_the_middle_of_creating(tmp_path: Path) -> None:
-    store = tmp_path / "store.db"
+async def test_every_acknowledged_task_survives_a_kill_in_the_middle_of_creating(new_store: NewStore) -> None:
+    store = new_store()
     async with serving(store, "ada") as server:
         acknowledged = await create_until_killed(server, kill_after=300)
         assert 300 <= len(acknowledged) < CREATES
-    database = sqlite3.connect(store)
-    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    database.close()
+    if store.startswith("sqlite"):
+        database = sqlite3.connect(store.removeprefix("sqlite:///"))
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        database.close()
     async with serving(store, "grace") as server:
         for task_id in acknowledged:
             assert (await server.call("get_task", task_id=task_id))["task"]["status"] == "pending"
 
 
-async def test_leases_of_a_killed_agent_come_back_when_they_expire(tmp_path: Path) -> None:
-    store = tmp_path / "store.db"
+async def test_leases_of_a_killed_agent_come_back_when_they_expire(new_store: NewStore) -> None:
+    store = new_store()
     async with serving(store, "ada") as dead, serving(store, "grace") as living:
         task_id = (await dead.call("create_task", type="work"))["task_id"]
         await dead.call("claim_task", task_id=task_id, lease_seconds=1)
@@ -65,8 +67,8 @@ async def test_leases_of_a_killed_agent_come_back_when_they_expire(tmp_path: Pat
         assert (await living.call("claim_task"))["task"]["id"] == task_id
 
 
-async def test_a_worker_stopped_past_its_lease_is_refused_and_told_who_holds_the_task(tmp_path: Path) -> None:
-    store = tmp_path / "store.db"
+async def test_a_worker_stopped_past_its_lease_is_refused_and_told_who_holds_the_task(new_store: NewStore) -> None:
+    store = new_store()
     async with serving(store, "ada") as stopped, serving(store, "grace") as other:
         task_id = (await stopped.call("create_task", type="work"))["task_id"]
         await stopped.call("claim_task", task_id=task_id, lease_seconds=1)
@@ -94,8 +96,8 @@ async def wait_until_claimed(server: ServerProcess, task_id: str) -> None:
             after = seen["cursor"]
 
 
-async def test_leases_are_renewed_for_as_long_as_the_client_is_connected(tmp_path: Path) -> None:
-    store = tmp_path / "store.db"
+async def test_leases_are_renewed_for_as_long_as_the_client_is_connected(new_store: NewStore) -> None:
+    store = new_store()
     async with serving(store, "ada") as busy, serving(store, "grace") as other:
         task_id = (await busy.call("create_task", type="work"))["task_id"]
         first = (await busy.call("claim_task", task_id=task_id, lease_seconds=1))["task"]["lease"]["expires_at"]
@@ -107,8 +109,8 @@ async def test_leases_are_renewed_for_as_long_as_the_client_is_connected(tmp_pat
         assert (await other.call("claim_task"))["task"] is None
 
 
-async def test_leases_are_released_when_the_connection_ends(tmp_path: Path) -> None:
-    store = tmp_path / "store.db"
+async def test_leases_are_released_when_the_connection_ends(new_store: NewStore) -> None:
+    store = new_store()
     async with serving(store, "grace") as other:
         async with serving(store, "ada") as leaving:
             task_id = (await leaving.call("create_task", type="work"))["task_id"]

@@ -1,13 +1,13 @@
 """Eight servers share one store."""
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 from mycelium import Mycelium
+from tests.spine.conftest import NewStore
 from tests.support.processes import Refused, ServerProcess, team
 
 SERVERS = 8
@@ -36,8 +36,8 @@ async def create(server: ServerProcess) -> dict[str, Any]:
     return await server.call("create_task", type="race", payload={"from": server.pid})
 
 
-async def stored(store: Path) -> set[str]:
-    async with Mycelium.open(f"sqlite:///{store}", background=False) as m:
+async def stored(store: str) -> set[str]:
+    async with Mycelium.open(store, background=False) as m:
         found: set[str] = set()
         cursor = None
         while True:
@@ -47,10 +47,10 @@ async def stored(store: Path) -> set[str]:
                 return found
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(ROUNDS, marks=pytest.mark.soak)])
-async def test_nothing_is_lost_when_eight_new_servers_create_at_once(tmp_path: Path, rounds: int) -> None:
-    for number in range(rounds):
-        store = tmp_path / f"store-{number}.db"
+@pytest.mark.parametrize("rounds", [2, pytest.param(ROUNDS, marks=pytest.mark.soak)])
+async def test_nothing_is_lost_when_eight_new_servers_create_at_once(new_store: NewStore, rounds: int) -> None:
+    for _ in range(rounds):
+        store = new_store()
         async with team(store, SERVERS) as servers:
             answers = await at_once(servers * CREATES, create)
         acknowledged = {answer["task_id"] for answer in answers}
@@ -58,8 +58,8 @@ async def test_nothing_is_lost_when_eight_new_servers_create_at_once(tmp_path: P
         assert await stored(store) == acknowledged
 
 
-async def test_exactly_one_of_eight_agents_wins_a_task(tmp_path: Path) -> None:
-    async with team(tmp_path / "store.db", SERVERS) as servers:
+async def test_exactly_one_of_eight_agents_wins_a_task(new_store: NewStore) -> None:
+    async with team(new_store(), SERVERS) as servers:
         for _ in range(ROUNDS):
             task_id = (await create(servers[0]))["task_id"]
             winners, losers = await race_for(task_id, servers)
@@ -83,8 +83,8 @@ async def race_for(task_id: str, servers: list[ServerProcess]) -> tuple[list[dic
     return await at_once(servers, claim), losers
 
 
-async def test_agents_that_claim_whatever_is_next_never_share_a_task(tmp_path: Path) -> None:
-    async with team(tmp_path / "store.db", SERVERS) as servers:
+async def test_agents_that_claim_whatever_is_next_never_share_a_task(new_store: NewStore) -> None:
+    async with team(new_store(), SERVERS) as servers:
         created = {answer["task_id"] for answer in await at_once(servers * CREATES, create)}
 
         async def claim(server: ServerProcess) -> dict[str, Any]:
