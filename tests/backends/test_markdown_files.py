@@ -55,6 +55,12 @@ workflows = st.builds(
 )  # fmt: skip
 
 
+events = st.builds(
+    Event, seq=st.integers(1, 2**60), id=texts.filter(bool), channel=st.just("tasks:events"), type=labels,
+    source=st.sampled_from([None, "ada"]), time=moments, data=objects,
+)  # fmt: skip
+
+
 def read_back(record: Record, text: str) -> Record:
     return type(record).model_validate(forms.read(record.kind, text).fields)
 
@@ -85,18 +91,7 @@ def test_a_file_with_notes_everywhere_takes_every_change_and_keeps_them(before: 
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.builds(
-        Event,
-        seq=st.integers(1, 2**60),
-        id=texts.filter(bool),
-        channel=st.just("tasks:events"),
-        type=labels,
-        source=st.sampled_from([None, "ada"]),
-        time=moments,
-        data=objects,
-    )  # fmt: skip
-)
+@given(events)
 def test_every_event_reads_back_from_its_line(event: Event) -> None:
     line = log.line_of(event)
     assert line.count("\n") == 1

@@ -130,7 +130,7 @@ async def test_a_log_with_conflict_markers_is_read_on_both_sides(repository: Pat
     git(repository, "merge", "-q", "other", check=False)
     assert ">>>>>>>" in (folder / "events.md").read_text()
     async with opened(folder) as m:
-        assert {event.data["by"] for event in await log(m)} == {"nobody", "me", "them"}
+        assert {str(event.data["by"]) for event in await log(m)} == {"nobody", "me", "them"}
 
 
 @pytest.fixture

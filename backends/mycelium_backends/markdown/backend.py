@@ -53,13 +53,12 @@ async def open_backend(url: str, clock: Clock) -> MarkdownBackend:
 
 def _open(folder: Folder) -> tuple[FileLock, sqlite3.Connection, Journal]:
     with translated(folder.path):
-        if folder.log.exists():
-            check_format(folder.log)
-        folder.path.mkdir(parents=True, exist_ok=True)
         for path in (folder.state, folder.log):
             if path.is_symlink():
                 raise damaged(folder, path.name, "it is a symbolic link, which is not followed")
-        folder.state.mkdir(exist_ok=True)
+        if folder.log.exists():
+            check_format(folder.log)
+        folder.state.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.index)
         try:
             with lock.held():

@@ -18,6 +18,7 @@ from mycelium.models import PRIORITY_RANK, Agent, Record, Task, Workflow
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.sections import Glance
 from mycelium_backends.sqlite import connection as connections
+from mycelium_backends.sqlite.errors import translated
 from mycelium_backends.sqlite.schema import migrate
 
 R = TypeVar("R", bound=Record)
@@ -73,7 +74,8 @@ class Row:
 def open_index(folder: Folder) -> sqlite3.Connection:
     """A connection that may write; with an index that is damaged made anew. Call it with the lock held."""
     try:
-        connections.inspect(folder.index)
+        with translated(folder.index):
+            connections.inspect(folder.index)
     except StoreDamaged:
         _remove(folder.index)
     connection = connections.writer(folder.index)

@@ -33,7 +33,7 @@ from mycelium_backends.markdown.forms import Said
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.index import KINDS, Index, Row
 from mycelium_backends.markdown.journal import digest_of
-from mycelium_backends.markdown.log import Unparsable, events_in, numbered
+from mycelium_backends.markdown.log import Unparsable, check_format, events_in, numbered
 from mycelium_backends.markdown.view import MarkdownView, Outdated
 
 log = logging.getLogger("mycelium.markdown")
@@ -76,6 +76,7 @@ class TakeUp:
         mark = self._folder.log_mark()
         if mark == self._index.meta("log"):
             return
+        check_format(self._folder.log)
         found = (each for each in events_in(self._folder.log) if not isinstance(each, Unparsable))
         new = list(numbered(found, self._view.last_seq(), self._index.knows_event))
         self._applier.take_over(new)

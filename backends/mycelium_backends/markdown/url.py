@@ -21,7 +21,7 @@ def folder_of(url: str) -> Path:
     path = url.removeprefix(SCHEME)
     if path.startswith("//"):
         path = path[2:]
-        if not path.startswith(("/", "~")):
+        if path and not path.startswith(("/", "~")):
             raise _names_none(url)
     if not url.startswith(SCHEME) or "\0" in path:
         raise _names_none(url)

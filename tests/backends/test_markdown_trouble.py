@@ -1,0 +1,346 @@
+"""A folder that cannot be read or written, for any reason: a clear error, nothing lost, nothing overwritten."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from mycelium import Mycelium
+from mycelium.errors import (
+    BackendUnavailable,
+    Conflict,
+    SchemaTooNew,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    UnknownBackend,
+)
+from mycelium.models import Task
+from mycelium.place import place_at
+from mycelium.rules import Change
+from mycelium_backends.markdown import folder as folders
+from mycelium_backends.markdown.url import folder_of, url_of
+from tests.backends.markdown_folder import edit, opened, task_file
+from tests.support.processes import Refused, team
+from tests.support.store import claimed, log, snapshot
+
+BIG = 100 * 1024 * 1024
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "team"
+
+
+@pytest.fixture
+async def m(folder: Path) -> AsyncGenerator[Mycelium]:
+    async with opened(folder) as m:
+        yield m
+
+
+def a_link_out(file: Path) -> None:
+    secret = file.parent.parent / "secret.md"
+    secret.write_text("---\ntype: stolen\n---\n")
+    file.symlink_to(secret)
+
+
+def a_link_to_nowhere(file: Path) -> None:
+    file.symlink_to("/nowhere")
+
+
+def a_big_file(file: Path) -> None:
+    with file.open("wb") as big:
+        big.write(b"---\ntype: x\n---\n")
+        big.truncate(BIG)
+
+
+def not_text(file: Path) -> None:
+    file.write_bytes(b"---\ntype: \xff\xfe\n---\n")
+
+
+def a_folder(file: Path) -> None:
+    file.mkdir()
+
+
+def a_path_as_id(file: Path) -> None:
+    file.write_text("---\nid: ../../etc/passwd\ntype: x\n---\n")
+
+
+def a_name_with_spaces(file: Path) -> None:
+    file.with_name("task-a b.md").write_text("---\ntype: x\n---\n")
+
+
+TROUBLES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a link out of the folder": (a_link_out, "symbolic link"),
+    "a link to nowhere": (a_link_to_nowhere, "symbolic link"),
+    "100 MB": (a_big_file, "104,857,616|104,857,600 bytes"),
+    "not text": (not_text, "UTF-8"),
+    "a folder": (a_folder, "regular file"),
+    "a pipe": (os.mkfifo, "regular file"),
+    "a path as id": (a_path_as_id, "its name"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_file_that_cannot_be_is_named_and_the_rest_goes_on(m: Mycelium, folder: Path, trouble: str) -> None:
+    make, why = TROUBLES[trouble]
+    good = await m.create_task("x")
+    file = task_file(folder, "bad")
+    make(file)
+    before = os.lstat(file)
+    with anyio.fail_after(20):
+        with pytest.raises(StoreDamaged, match=why) as refused:
+            await m.get_task("bad")
+        assert str(file) in str(refused.value)
+        assert [task.id for task in (await m.list_tasks()).records] == [good.id]
+        with pytest.raises(Conflict):
+            await m.backend.commit(
+                lambda view: Change(None, puts=(Task(id="bad", type="x", created_at=view.now, updated_at=view.now),))
+            )
+        assert (await claimed(m)).id == good.id
+    after = os.lstat(file)
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+    place = place_at(f"markdown:{folder}")
+    assert place is not None
+    (found,) = [finding for finding in place.examine() if finding.level == "fail"]
+    assert str(file) in found.says
+
+
+async def test_a_name_that_is_no_id_is_left_alone(m: Mycelium, folder: Path) -> None:
+    (folder / "task-a b.md").write_text("---\ntype: x\n---\n")
+    (folder / "task-notes").write_text("not one of ours")
+    (folder / "README.md").write_text("not one of ours, either")
+    async with opened(folder, "bob") as bob:
+        assert (await bob.list_tasks()).records == []
+    place = place_at(f"markdown:{folder}")
+    assert place is not None
+    (found,) = [finding for finding in place.examine() if finding.level == "fail"]
+    assert "'a b' is not a valid id" in found.says
+
+
+async def test_a_links_target_is_never_written(m: Mycelium, folder: Path, tmp_path: Path) -> None:
+    task = await m.create_task("x")
+    file, elsewhere = task_file(folder, task.id), tmp_path / "elsewhere.md"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+    before = elsewhere.read_text()
+    with pytest.raises(StoreDamaged, match="symbolic link"):
+        await m.cancel_task(task.id)
+    assert elsewhere.read_text() == before
+
+
+@pytest.mark.parametrize("name", ["events.md", ".state"])
+async def test_a_log_or_a_state_elsewhere_is_refused(tmp_path: Path, folder: Path, name: str) -> None:
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreDamaged, match="symbolic link"):
+        async with opened(folder):
+            pass
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+async def test_a_folder_of_a_newer_mycelium_is_refused_and_left_as_it_is(folder: Path) -> None:
+    async with opened(folder) as m:
+        await m.create_task("x")
+    edit(folder / "events.md", "format: 1", "format: 99")
+    before = {file: file.read_bytes() for file in folder.glob("*.md")}
+    with pytest.raises(SchemaTooNew, match="99"):
+        async with opened(folder):
+            pass
+    assert {file: file.read_bytes() for file in folder.glob("*.md")} == before
+
+
+async def test_a_newer_mycelium_that_comes_while_it_is_open_ends_the_writing(m: Mycelium, folder: Path) -> None:
+    edit(folder / "events.md", "format: 1", "format: 99 ")
+    with pytest.raises(SchemaTooNew):
+        await m.create_task("never")
+    assert not list(folder.glob("task-*"))
+
+
+async def test_a_full_disk_refuses_the_change_and_leaves_nothing_of_it(m: Mycelium, folder: Path) -> None:
+    kept = await m.create_task("before")
+    before = await snapshot(m)
+    names = sorted(file.name for file in folder.glob("*.md"))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        # A limit on the size of files is the nearest thing to a full disk that needs no other rights.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limit[1]))
+        with pytest.raises(StoreError) as refused:
+            await m.create_task("never", payload={"text": "x" * 100_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert refused.value.code in {"store_full", "backend_unavailable"}
+    assert await snapshot(m) == before
+    assert sorted(file.name for file in folder.glob("*.md")) == names
+    assert not list((folder / ".state" / "new").iterdir())
+    later = await m.create_task("after")
+    assert {task.id for task in (await m.list_tasks()).records} == {kept.id, later.id}
+
+
+@pytest.mark.parametrize("place", ["journal", "new contents"])
+async def test_no_room_for_a_commit_is_told_as_such(
+    m: Mycelium, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    await m.create_task("before")
+    before = await snapshot(m)
+    with monkeypatch.context() as patched:
+        if place == "journal":
+            patched.setattr(os, "pwrite", full)
+        else:
+            patched.setattr(folders.Folder, "prepare", full)
+        with pytest.raises(StoreFull):
+            await m.create_task("never")
+    assert await snapshot(m) == before
+    assert (await m.create_task("after")).type == "after"
+
+
+async def test_a_commit_whose_files_find_no_room_is_kept_and_written_later(
+    m: Mycelium, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders.Folder, "add_to_log", full)
+        task = await m.create_task("first")
+        with pytest.raises(StoreFull):
+            await m.create_task("second")
+    assert (await m.get_task(task.id)).type == "first"
+    third = await m.create_task("third")
+    text = (folder / "events.md").read_text()
+    assert text.count(f'task.created ada {{"task_id":"{task.id}"') == 1
+    assert text.index(task.id) < text.index(third.id)
+    assert [event.seq for event in await log(m)] == list(range(1, len(await log(m)) + 1))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A disk of half a megabyte, where this user may make one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False, timeout=20).returncode:
+        pytest.skip("this user may not mount")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True, timeout=20)
+
+
+async def fill_up(m: Mycelium, acknowledged: list[str]) -> None:
+    while len(acknowledged) < 1000:
+        acknowledged.append((await m.create_task("x", payload={"text": "y" * 2000})).id)
+
+
+async def test_a_disk_that_fills_up_holds_all_that_was_acknowledged(small_disk: Path) -> None:
+    acknowledged: list[str] = []
+    async with opened(small_disk / "team") as m:
+        with pytest.raises(StoreFull):
+            await fill_up(m, acknowledged)
+        assert acknowledged
+        assert {task.id for task in (await m.list_tasks(limit=1000)).records} == set(acknowledged)
+        filled = await m.last_seq()
+        await anyio.run_process(["mount", "-o", "remount,size=4m", str(small_disk)])
+        acknowledged.append((await m.create_task("after")).id)
+    shutil.rmtree(small_disk / "team" / ".state")
+    async with opened(small_disk / "team") as m:
+        assert {task.id for task in (await m.list_tasks(limit=1000)).records} == set(acknowledged)
+        assert await m.last_seq() > filled
+
+
+async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BackendUnavailable):
+        async with opened(tmp_path / "file" / "team"):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_folder_that_may_not_be_written_is_refused(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o500)
+    with pytest.raises(StoreReadOnly):
+        async with opened(folder):
+            pass
+    folder.chmod(0o700)
+
+
+async def test_an_index_that_is_damaged_is_made_anew(folder: Path) -> None:
+    async with opened(folder) as m:
+        task = await m.create_task("x")
+        events = await log(m)
+    (folder / ".state" / "index.db").write_bytes(b"scribble" * 1000)
+    async with opened(folder) as m:
+        assert (await m.get_task(task.id)).type == "x"
+        assert [event for event in await log(m) if event.type == "task.created"] == [
+            event for event in events if event.type == "task.created"
+        ]
+
+
+async def test_a_state_that_is_removed_while_open_takes_no_more_writes(m: Mycelium, folder: Path) -> None:
+    (folder / ".state" / "index.db").unlink()
+    with pytest.raises(BackendUnavailable, match="removed"):
+        await m.create_task("never")
+    assert not list(folder.glob("task-*"))
+
+
+async def test_servers_under_load_lose_nothing_and_share_no_task(folder: Path) -> None:
+    async with team(url_of(folder), 2) as servers:
+        created: list[str] = []
+        won: list[str] = []
+
+        async def work(n: int) -> None:
+            server = servers[n % 2]
+            created.append((await server.call("create_task", type="x", payload={"n": n}))["task_id"])
+            try:
+                task = (await server.call("claim_task"))["task"]
+            except Refused:
+                return
+            if task:
+                won.append(task["id"])
+                await server.call("complete_task", task_id=task["id"])
+
+        async with anyio.create_task_group() as group:
+            for n in range(60):
+                group.start_soon(work, n)
+    async with opened(folder) as m:
+        stored = {task.id: task.status for task in (await m.list_tasks(limit=1000)).records}
+        assert set(stored) == set(created)
+        assert len(won) == len(set(won))
+        assert {key for key, status in stored.items() if status == "completed"} == set(won)
+        assert [event.seq for event in await log(m)] == list(range(1, await m.last_seq() + 1))
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("markdown:///srv/team", "/srv/team"),
+        ("markdown:////srv/team", "/srv/team"),
+        ("markdown:/srv/team", "/srv/team"),
+        ("markdown:notes/team", "notes/team"),
+        ("markdown:", ".claude/coordination"),
+        ("markdown://", ".claude/coordination"),
+        ("markdown:~/team", str(Path("~/team").expanduser())),
+    ],
+)
+def test_a_url_names_a_folder(url: str, path: str) -> None:
+    assert folder_of(url) == Path(path).absolute()
+    assert folder_of(url_of(folder_of(url))) == folder_of(url)
+
+
+@pytest.mark.parametrize("url", ["markdown://host/team", "markdown:a\0b", "sqlite:///x"])
+def test_a_url_that_names_no_folder_is_refused(url: str) -> None:
+    with pytest.raises(UnknownBackend):
+        folder_of(url)
