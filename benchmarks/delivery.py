@@ -18,6 +18,7 @@ from mycelium_server.bench.places import ground_for
 
 GOALS: Final = {"sqlite": 0.5, "redis": 0.5, "markdown": 5.0}
 """Milliseconds from when the event is stored, at the median."""
+EVENTS: Final = 300
 STEPS: Final = len(KINDS)
 
 
@@ -36,7 +37,7 @@ def delivery(folder: Path, step: Callable[[], None]) -> list[Figure]:
 
 async def _measure(url: str) -> list[Operation]:
     async with ground_for(url) as ground, Mycelium.open(ground.url, agent="benchmark", background=False) as m:
-        return await measure_delivery(m, ground)
+        return await measure_delivery(m, ground, EVENTS)
 
 
 def _figures(kind: str, from_call: Operation, from_stored: Operation, fsync: float) -> list[Figure]:

@@ -19,7 +19,8 @@ from mycelium_server.bench.places import Ground
 from mycelium_server.bench.publisher import publish_timed
 from mycelium_server.bench.team import CHANNEL
 
-EVENTS: Final = 300
+EVENTS: Final = (50, 300)
+"""At least and at most so many are published."""
 FROM_CALL: Final = "Subscribe (from the call)"
 FROM_DONE: Final = "Subscribe (from stored)"
 PATIENCE: Final = 60.0
@@ -29,13 +30,17 @@ Times: TypeAlias = list[tuple[int, int]]
 Hear: TypeAlias = Callable[[], AsyncGenerator[int]]
 
 
-async def measure_delivery(m: Mycelium, ground: Ground) -> list[Operation]:
-    """From the beginning of the call that publishes, and from when the event is stored, until it is heard."""
+async def measure_delivery(m: Mycelium, ground: Ground, calls: int) -> list[Operation]:
+    """From the beginning of the call that publishes, and from when the event is stored, until it is heard.
+
+    As many events as calls are made.
+    """
+    count = min(max(calls, EVENTS[0]), EVENTS[1])
     if ground.kind == "memory":
-        ours = await _within(m)
+        ours = await _within(m, count)
         return [_operation(FROM_CALL, ours, None, 0), _operation(FROM_DONE, ours, None, 1)]
-    ours = await _between(ground.url, lambda: _events(m))
-    raw = await _between(_raw_url(ground), lambda: _messages(ground)) if ground.server is not None else None
+    ours = await _between(ground.url, count, lambda: _events(m))
+    raw = await _between(_raw_url(ground), count, lambda: _messages(ground)) if ground.server is not None else None
     return [_operation(FROM_CALL, ours, raw, 0), _operation(FROM_DONE, ours, raw, 1)]
 
 
@@ -49,30 +54,32 @@ def _timing(waits: list[int]) -> Timing:
     return Timing.of([max(0, wait) / 1e9 for wait in waits], None)
 
 
-async def _within(m: Mycelium) -> Times:
+async def _within(m: Mycelium, count: int) -> Times:
     """In this process, for a store that no other can see."""
     told: Times = []
 
     async def publish() -> None:
-        told.extend(await publish_timed(lambda number: m.publish_event(CHANNEL, {"number": number}), EVENTS))
+        told.extend(await publish_timed(lambda number: m.publish_event(CHANNEL, {"number": number}), count))
 
-    return _waits(*await _hear(lambda: _events(m), publish, told))
+    return _waits(*await _hear(lambda: _events(m), count, publish, told))
 
 
-async def _between(url: str, hear: Hear) -> Times:
+async def _between(url: str, count: int, hear: Hear) -> Times:
     """From another process to this one."""
     told: Times = []
-    async with _publisher(url) as (process, said):
+    async with _publisher(url, count) as (process, said):
 
         async def publish() -> None:
             assert process.stdin is not None
             await process.stdin.send(b"go\n")
             told.extend(json.loads("".join([part async for part in said])))
 
-        return _waits(*await _hear(hear, publish, told))
+        return _waits(*await _hear(hear, count, publish, told))
 
 
-async def _hear(hear: Hear, publish: Callable[[], Coroutine[Any, Any, None]], told: Times) -> tuple[Times, list[int]]:
+async def _hear(
+    hear: Hear, count: int, publish: Callable[[], Coroutine[Any, Any, None]], told: Times
+) -> tuple[Times, list[int]]:
     """Listen, have the events published, and take down when each was heard."""
     heard: list[int] = []
     with anyio.fail_after(PATIENCE):
@@ -82,7 +89,7 @@ async def _hear(hear: Hear, publish: Callable[[], Coroutine[Any, Any, None]], to
                     tasks.start_soon(publish)
                     continue
                 heard.append(time.monotonic_ns())
-                if len(heard) == EVENTS:
+                if len(heard) == count:
                     break
     return told, heard
 
@@ -117,9 +124,9 @@ def _channel(ground: Ground) -> str:
 
 
 @asynccontextmanager
-async def _publisher(url: str) -> AsyncGenerator[tuple[Process, AsyncIterator[str]]]:
+async def _publisher(url: str, count: int) -> AsyncGenerator[tuple[Process, AsyncIterator[str]]]:
     """The other process, ready to begin; it is gone after this context."""
-    command = [sys.executable, "-m", "mycelium_server.bench.publisher", url, str(EVENTS)]
+    command = [sys.executable, "-m", "mycelium_server.bench.publisher", url, str(count)]
     # In a session of its own, so that Ctrl-C reaches this process alone, which then ends it.
     async with await anyio.open_process(command, stderr=None, start_new_session=True) as process:
         try:

@@ -44,9 +44,9 @@ async def _measure(backend: str, agents: int, calls: int) -> Report:
         rounds = Rounds([ours, raw] if raw is not None else [ours], agents=agents, calls=calls)
         with _progress(rounds.steps + STEPS + 1) as step:
             operations = await rounds.measure(step)
-            operations += await measure_delivery(m, ground)
+            operations += await measure_delivery(m, ground, calls)
             step()
-            sizes = await measure_sizes(ground, step)
+            sizes = await measure_sizes(ground, calls, step)
     says = None if raw is None else raw.says
     return Report(m.mode, ground.shown, says, agents, calls, _machine(), operations, sizes)
 

@@ -14,25 +14,26 @@ import anyio
 from mycelium_server.bench.figures import Size
 from mycelium_server.bench.places import SIZES, Ground
 
-COUNT: Final = 2000
-"""So many agents, and so many tasks, are added to see by how much everything grows."""
+COUNTS: Final = (200, 2000)
+"""At least and at most so many agents, and so many tasks, are added to see by how much everything grows."""
 STEPS: Final = 3
 PATIENCE: Final = 120.0
 """Seconds for each of the three."""
 
 
-async def measure_sizes(ground: Ground, step: Callable[[], None]) -> list[Size]:
-    """Add agents, then tasks, each in a process of its own, and see what has grown."""
+async def measure_sizes(ground: Ground, calls: int, step: Callable[[], None]) -> list[Size]:
+    """Add agents, then tasks, each in a process of its own, and see what has grown; as many as calls are made."""
+    count = min(max(calls, COUNTS[0]), COUNTS[1])
     sizes: list[Size] = []
     before = await _grown(ground, 0, 0)
     step()
     sizes.append(Size("memory of a process with the store open", before["whole"]))
-    for agents, tasks, name, per in ((COUNT, 0, "per agent", 1), (0, COUNT, "per 1,000 tasks", 1000)):
+    for agents, tasks, name, per in ((count, 0, "per agent", 1), (0, count, "per 1,000 tasks", 1000)):
         after = await _grown(ground, agents, tasks)
         step()
-        sizes.append(Size(f"memory of the process, {name}", max(0, after["grown"]) * per / COUNT))
+        sizes.append(Size(f"memory of the process, {name}", max(0, after["grown"]) * per / count))
         sizes += [
-            Size(f"{where}, {name}", max(0, after[where] - before[where]) * per / COUNT)
+            Size(f"{where}, {name}", max(0, after[where] - before[where]) * per / count)
             for where in ("memory of the server", "disk")
             if where in after
         ]
