@@ -38,7 +38,7 @@ Candidates: TypeAlias = Callable[[Configuration], Iterable[Candidate]]
 
 
 def _redis(config: Configuration) -> Iterable[Candidate]:
-    from mycelium_backends.probe import silence_of
+    from mycelium_backends.redis.probe import silence_of
 
     url = redis_url(config)
     yield Candidate(url, f"Redis, by {config.origin('coordination.redis.url')}", problem=silence_of(url))

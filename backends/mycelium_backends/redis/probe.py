@@ -24,7 +24,7 @@ def silence_of(url: str) -> str:
     """
     address = parse(url)
     silence = ""
-    for client in _clients(address):
+    for client in clients(address):
         silence = _silence_of(client, address)
         if not silence:
             return ""
@@ -59,7 +59,7 @@ def _refused(address: Address, why: str) -> BackendUnavailable:
     )
 
 
-def _clients(address: Address) -> Iterator[Client]:
+def clients(address: Address) -> Iterator[Client]:
     """Clients that ask once and do not try again: one for each host, or one for the primary that Sentinel names."""
     from redis import Redis
     from redis.backoff import NoBackoff
@@ -76,6 +76,9 @@ def _clients(address: Address) -> Iterator[Client]:
 
         sentinel = cast("Any", Sentinel)(address.hosts, sentinel_kwargs=patience, **patience)
         yield sentinel.master_for(address.settings.service, db=int(address.path or 0), **login)
+        return
+    if address.form == "redis+unix":
+        yield cast("Any", Redis)(unix_socket_path=address.path, **login, **patience)
         return
     form = "redis" if address.form == "redis+cluster" else address.form
     for host, port in address.hosts:

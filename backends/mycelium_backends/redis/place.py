@@ -1,0 +1,136 @@
+"""A store in Redis seen from outside, without opening it: nothing is written, nothing is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from mycelium.place import Finding
+from mycelium_backends.redis.address import Address, parse
+from mycelium_backends.redis.errors import schema, translated
+from mycelium_backends.redis.probe import Client, clients
+from mycelium_backends.redis.scripts import SCHEMA
+
+OLDEST: Final = 7
+"""The first major version whose scripts do all that ours want."""
+
+
+def find_place(url: str) -> RedisPlace:
+    """See `mycelium.place.FindPlace`.
+
+    Raises:
+        UnknownBackend, InvalidInput: the URL is wrong.
+    """
+    return RedisPlace(parse(url))
+
+
+@dataclass(frozen=True, slots=True)
+class RedisPlace:
+    """See `mycelium.place.Place`."""
+
+    address: Address
+
+    @property
+    def url(self) -> str:
+        return self.address.public
+
+    @property
+    def reason(self) -> str:
+        return "you named it"
+
+    @property
+    def tried(self) -> Sequence[str]:
+        return ()
+
+    def exists(self) -> bool:
+        try:
+            with closing(self._client()) as client:
+                return bool(client.exists(f"{self.address.prefix}store:meta"))
+        except (RedisError, OSError):
+            return False
+
+    def examine(self) -> list[Finding]:
+        try:
+            with closing(self._client()) as client:
+                return [*_server(client.info()), *self._store(client)]
+        except (RedisError, OSError) as error:
+            problem = translated(error, self.url)
+            return [Finding("server", problem.message, "fail", problem.hint)]
+
+    def _client(self) -> Client:
+        """The first that answers; else the last, for what it says."""
+        found = None
+        for client in clients(self.address):
+            found = client
+            try:
+                client.ping()
+            except (RedisError, OSError):
+                client.close()
+            else:
+                break
+        return found
+
+    def _store(self, client: Client) -> Iterator[Finding]:
+        meta: Mapping[bytes, bytes] = client.hgetall(f"{self.address.prefix}store:meta")
+        if not meta:
+            yield Finding("store", "not there yet; the first agent or `mycelium create` makes it")
+            return
+        found = meta.get(b"schema", b"none").decode()
+        if found != SCHEMA:
+            problem = schema(self.url, found)
+            yield Finding("schema", problem.message, "fail", problem.hint)
+            return
+        yield Finding("schema", found)
+        yield Finding("content", self._content(client, meta))
+
+    def _content(self, client: Client, meta: Mapping[bytes, bytes]) -> str:
+        store = f"{self.address.prefix}store:"
+        counts = {name: client.zcard(f"{store}{name}") for name in ("tasks", "agents", "workflows")}
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{said}, {int(meta.get(b'seq', 0))} events"
+
+
+def _server(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the server says of itself that matters for what is stored."""
+    kind, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info["redis_version"])
+    old = kind == "Redis" and int(str(version).partition(".")[0]) < OLDEST
+    yield Finding(
+        "server", f"{kind} {version}", "fail" if old else "ok", f"Update it to {OLDEST} or newer." if old else ""
+    )
+    yield _persistence(info)
+    yield _eviction(info)
+    if info.get("role") == "slave":
+        yield Finding("role", "a replica, which takes no writes", "fail", "Name the primary, or Sentinel.")
+
+
+def _persistence(info: Mapping[str, Any]) -> Finding:
+    if info.get("aof_enabled"):
+        if info.get("aof_last_write_status") == "ok":
+            return Finding("persistence", "append-only file")
+        return Finding("persistence", "the append-only file cannot be written", "fail", "Make room on its disk.")
+    if info.get("rdb_last_bgsave_status") != "ok":
+        return Finding(
+            "persistence", "the last snapshot failed", "fail", "See the server's log; make room on its disk."
+        )
+    return Finding(
+        "persistence",
+        "snapshots at best: what was stored since the last one is lost in a crash",
+        "warn",
+        "Switch the append-only file on: redis-cli CONFIG SET appendonly yes, and the same in redis.conf.",
+    )
+
+
+def _eviction(info: Mapping[str, Any]) -> Finding:
+    policy, most = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory", 0)
+    if policy == "noeviction" or not most:
+        return Finding("eviction", "nothing is removed to make room")
+    return Finding(
+        "eviction",
+        f"{policy}: the server may remove parts of the store to make room",
+        "fail",
+        "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.",
+    )
