@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from anyio import to_thread
 
 from mycelium.backend import Clock
 from mycelium.errors import StoreError
-from mycelium.models import Record
+from mycelium.models import Record, Stats
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.index import Index, open_index
 from mycelium_backends.markdown.journal import Journal
@@ -118,6 +119,10 @@ class MarkdownBackend(SqliteBackend):
         if rows and rows[0].fault is not None:
             raise damaged(self._folder, rows[0].name, rows[0].fault)
         return record
+
+    async def stats(self) -> Stats:
+        counted, size = await super().stats(), await self._list(lambda connection: Index(connection).size())
+        return replace(counted, bytes=(counted.bytes or 0) + size + self._folder.log_size())
 
     async def catch_up(self) -> None:
         """Take up everything that was done to the files while nobody looked."""

@@ -16,7 +16,7 @@ from mycelium.errors import Conflict
 from mycelium.models import Event, Record, Task, validated
 from mycelium.rules import Change
 from mycelium_backends.markdown import forms
-from mycelium_backends.markdown.folder import Folder, name_of, signature
+from mycelium_backends.markdown.folder import Folder, name_of
 from mycelium_backends.markdown.index import Index, Row
 from mycelium_backends.markdown.journal import Entry, Written, digest_of
 from mycelium_backends.markdown.log import line_of
@@ -156,6 +156,6 @@ class FileApplier(Applier):
 
     def _merged(self, row: Row, record: Record) -> str:
         text, seen = self._folder.read(row.name)
-        if seen != row.signature or signature(self._folder.path / row.name) != seen:
+        if seen != row.signature or self._folder.signature(row.name) != seen:
             raise Outdated(row.name)
         return forms.rewrite(text, record, self._index.glances(record))

@@ -18,6 +18,7 @@ from mycelium_backends.markdown.log import NAME as LOG_NAME
 
 STATE: Final = ".state"
 """The folder within, of what can be made anew from the files: it is never committed."""
+SPARE: Final = f"{STATE}/new"
 LARGEST: Final = 16 * 1024 * 1024
 """Bytes that a record's file may have. Larger ones are refused without being read."""
 RECORD: Final = re.compile(r"(task|agent|workflow)-(.*)\.md", re.DOTALL)
@@ -41,14 +42,6 @@ def kind_and_key(name: str) -> tuple[str, str] | None:
     """Which record a file of this name holds; None if it is no record's."""
     found = RECORD.fullmatch(name)
     return (found[1], found[2]) if found else None
-
-
-def signature(path: Path) -> str:
-    """What tells that a file was changed, without reading it; empty where there is none."""
-    try:
-        return _signature(path.lstat())
-    except FileNotFoundError:
-        return ""
 
 
 def _signature(seen: os.stat_result) -> str:
@@ -76,7 +69,7 @@ class Folder:
     @property
     def spare(self) -> Path:
         """Where new contents wait to take the place of old ones."""
-        return self.state / "new"
+        return self.path / SPARE
 
     def make(self) -> None:
         """Make what is not there yet."""
@@ -141,17 +134,27 @@ class Folder:
             with os.fdopen(fd, "wb") as log:
                 log.write(data)
 
+    def signature(self, name: str) -> str:
+        """What tells that a file was changed, without reading it; empty where there is none."""
+        # Several times at each commit, so without a Path, which takes longer than the look itself.
+        try:
+            return _signature(os.lstat(f"{self.path}/{name}"))
+        except FileNotFoundError:
+            return ""
+
     def prepare(self, name: str, text: str) -> str:
-        """Write new contents aside. Their signature once they are in place."""
-        path = self.spare / name
-        with path.open("wb") as file:
-            file.write(text.encode())
-            file.flush()
-            return _signature(os.fstat(file.fileno()))
+        """Write new contents aside, with the rights of the old. Their signature once they are in place."""
+        fd = os.open(f"{self.path}/{SPARE}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        with os.fdopen(fd, "wb", buffering=0) as file:
+            _keep_rights(f"{self.path}/{name}", fd)
+            data = memoryview(text.encode())
+            while data:
+                data = data[file.write(data) :]
+            return _signature(os.fstat(fd))
 
     def place(self, name: str) -> None:
         """Let prepared contents take the place of the old ones, in one step."""
-        (self.spare / name).replace(self.path / name)
+        os.replace(f"{self.path}/{SPARE}/{name}", f"{self.path}/{name}")
 
     def write(self, entry: Entry) -> None:
         """Put the prepared files of a commit in their places, and its lines into the log.
@@ -159,7 +162,7 @@ class Folder:
         A file that somebody has changed in the last moment stays; it is taken up, together with this change.
         """
         for name, written in entry.files.items():
-            if signature(self.path / name) != written.before:
+            if self.signature(name) != written.before:
                 (self.spare / name).unlink(missing_ok=True)
             elif written.text is None:
                 (self.path / name).unlink(missing_ok=True)
@@ -183,6 +186,16 @@ class Folder:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+
+
+def _keep_rights(path: str, fd: int) -> None:
+    """Give a new file the rights that somebody gave the one it replaces."""
+    try:
+        wanted = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(wanted) and wanted != os.fstat(fd).st_mode:
+        os.fchmod(fd, stat.S_IMODE(wanted))
 
 
 def _refusal(seen: os.stat_result) -> str:

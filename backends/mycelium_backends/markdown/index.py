@@ -34,7 +34,7 @@ TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS past (kind TEXT, key TEXT, version INTEGER, body TEXT NOT NULL,
     PRIMARY KEY (kind, key, version)) WITHOUT ROWID""",
 )
-PAST: Final = 10
+PAST: Final = 50
 """Versions of a record that are remembered, for files that were opened in an editor before and are saved now."""
 KINDS: Final[dict[str, type[Record]]] = {"task": Task, "agent": Agent, "workflow": Workflow}
 BODY: Final = {
@@ -118,6 +118,10 @@ class Index:
 
     def signatures(self) -> dict[str, str]:
         return dict(self._execute("SELECT name, signature FROM files").fetchall())
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(int(signature.rpartition(":")[2] or 0) for signature in self.signatures().values())
 
     def _rows(self, where: str, values: Sequence[object]) -> Iterator[Row]:
         columns = "name, kind, key, signature, fault, plain, ticks, digest, seq, body"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mycelium_backends.markdown.folder import Folder, signature
+from mycelium_backends.markdown.folder import SPARE, Folder
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.journal import Entry, Journal, Written, digest_of
 
@@ -51,13 +51,13 @@ class Ours:
 
 def _write(folder: Folder, name: str, written: Written, ours: Ours, *, doubted: bool) -> None:
     """Bring one file to what was committed, unless somebody else has changed it since."""
-    now = signature(folder.path / name)
+    now = folder.signature(name)
     if not ours.has(folder, name, now):
         return
     if written.text is None:
         (folder.path / name).unlink(missing_ok=True)
     elif now != written.after:
-        if signature(folder.spare / name) != written.after:
+        if folder.signature(f"{SPARE}/{name}") != written.after:
             folder.prepare(name, written.text)
         folder.place(name)
     elif doubted and (folder.path / name).read_bytes() != written.text.encode():

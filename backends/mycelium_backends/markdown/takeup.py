@@ -28,7 +28,7 @@ from mycelium.rules.edits import (
 )
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.changes import FileApplier
-from mycelium_backends.markdown.folder import Folder, kind_and_key, signature
+from mycelium_backends.markdown.folder import Folder, kind_and_key
 from mycelium_backends.markdown.forms import Said
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.index import KINDS, Index, Row
@@ -118,7 +118,7 @@ class TakeUp:
     def _read(self, name: str) -> Reading | None:
         """The file, unless it is as it was, gone or broken; those are dealt with here."""
         found, row = kind_and_key(name), self._index.row(name)
-        seen = signature(self._folder.path / name)
+        seen = self._folder.signature(name)
         if found is None or (seen == (row.signature if row else "") and name not in self._again):
             return None
         if not seen:
@@ -350,7 +350,7 @@ class TakeUp:
             self._refused(reading, error)
 
     def _refused(self, reading: Reading, error: Exception) -> None:
-        why = error.message if isinstance(error, MyceliumError) else str(error)
+        why = error.message if isinstance(error, MyceliumError) else "another task has its idempotency key"
         ticks = reading.known.ticks if reading.known else (0, 0)
         self._fault(replace(reading.row(), fault=why.rstrip("."), ticks=ticks), self._index.row(reading.name))
 

@@ -12,7 +12,7 @@ from mycelium.errors import StoreDamaged
 from mycelium.models import Record, Task
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
-from mycelium_backends.markdown.folder import Folder, names_for, signature
+from mycelium_backends.markdown.folder import Folder, names_for
 from mycelium_backends.markdown.index import Index
 from mycelium_backends.sqlite.view import SqliteView
 
@@ -63,7 +63,7 @@ class MarkdownView(SqliteView):
     def look_at(self, names: Sequence[str]) -> None:
         """Raises Outdated for those of these files that are not what was indexed."""
         known = {name: row.signature for name in names if (row := self._index.row(name))}
-        if stale := [name for name in names if signature(self._folder.path / name) != known.get(name, "")]:
+        if stale := [name for name in names if self._folder.signature(name) != known.get(name, "")]:
             raise Outdated(*stale)
 
     def stale(self, kind: str, keys: Sequence[str]) -> list[str]:
@@ -82,7 +82,7 @@ class MarkdownView(SqliteView):
         """Raises Outdated or StoreDamaged, where a record's file is not what was indexed or is broken."""
         rows = self._index.rows_of(kind, key)
         for row in rows:
-            if signature(self._folder.path / row.name) != row.signature:
+            if self._folder.signature(row.name) != row.signature:
                 raise Outdated(row.name)
         if rows and rows[0].fault is not None:
             raise damaged(self._folder, rows[0].name, rows[0].fault)
