@@ -184,6 +184,27 @@ async def test_what_was_opened_before_a_change_and_is_saved_after_it_keeps_both(
     assert (await m.complete_task(task.id)).status == "completed"
 
 
+async def test_a_note_saved_over_a_newer_version_undoes_nothing(m: Mycelium, folder: Path) -> None:
+    task = await m.create_task("x")
+    in_the_editor = task_file(folder, task.id).read_text()
+    await done(m, task.id)
+    task_file(folder, task.id).write_text(in_the_editor.replace("## Payload", "A note.\n\n## Payload"))
+    assert (await m.get_task(task.id)).status == "completed"
+    text = task_file(folder, task.id).read_text()
+    assert "status: completed" in text
+    assert "A note." in text
+
+
+async def test_a_file_put_back_as_it_was_brings_that_state_back(m: Mycelium, folder: Path) -> None:
+    task = await m.create_task("x")
+    earlier = task_file(folder, task.id).read_text()
+    await done(m, task.id)
+    task_file(folder, task.id).write_text(earlier)
+    assert await m.get_task(task.id) == task
+    assert (await told(m, task.id))[-1] == "task.adopted"
+    assert (await claimed(m)).id == task.id
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [

@@ -296,10 +296,20 @@ async def test_a_state_that_is_removed_while_open_takes_no_more_writes(m: Myceli
     assert not list(folder.glob("task-*"))
 
 
-async def test_servers_under_load_lose_nothing_and_share_no_task(folder: Path) -> None:
+async def take_notes(folder: Path, notes: dict[Path, str]) -> None:
+    """Write a note into one file after another, as somebody does who saves what they read a moment ago."""
+    while True:
+        await anyio.sleep(0.005)
+        for file in [file for file in folder.glob("task-*.md") if file not in notes][:1]:
+            notes[file] = f"Note {len(notes)}."
+            edit(file, "## Progress", f"{notes[file]}\n\n## Progress")
+
+
+async def test_servers_under_load_and_a_person_beside_them_lose_nothing(folder: Path) -> None:
+    created: list[str] = []
+    won: list[str] = []
+    notes: dict[Path, str] = {}
     async with team(url_of(folder), 2) as servers:
-        created: list[str] = []
-        won: list[str] = []
 
         async def work(n: int) -> None:
             server = servers[n % 2]
@@ -312,14 +322,19 @@ async def test_servers_under_load_lose_nothing_and_share_no_task(folder: Path) -
                 won.append(task["id"])
                 await server.call("complete_task", task_id=task["id"])
 
-        async with anyio.create_task_group() as group:
-            for n in range(60):
-                group.start_soon(work, n)
+        async with anyio.create_task_group() as person:
+            person.start_soon(take_notes, folder, notes)
+            async with anyio.create_task_group() as group:
+                for n in range(60):
+                    group.start_soon(work, n)
+            person.cancel_scope.cancel()
     async with opened(folder) as m:
         stored = {task.id: task.status for task in (await m.list_tasks(limit=1000)).records}
         assert set(stored) == set(created)
         assert len(won) == len(set(won))
         assert {key for key, status in stored.items() if status == "completed"} == set(won)
+        assert notes
+        assert all(file.read_text().count(note) == 1 for file, note in notes.items())
         assert [event.seq for event in await log(m)] == list(range(1, await m.last_seq() + 1))
 
 

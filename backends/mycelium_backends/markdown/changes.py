@@ -150,8 +150,9 @@ class FileApplier(Applier):
         after = self._folder.prepare(name, text)
         plain = row is None or row.plain
         ticks = forms.ticks_of(text) if kind == "task" else (0, 0)
-        self._index.put(Row(name, kind, key, after, None, plain, ticks, digest_of(text)))
-        self._index.remember(record)
+        digest = digest_of(text)
+        self._index.put(Row(name, kind, key, after, None, plain, ticks, digest))
+        self._index.remember(record, digest)
         return name, Written(text, before, after, row.digest if row else 0)
 
     def _merged(self, row: Row, record: Record) -> str:

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, cast
 
 from mycelium.models import Agent, Record, Task, Workflow
+from mycelium.models.base import is_id
 from mycelium_backends.markdown import front
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.sections import (
@@ -169,6 +171,31 @@ def read(kind: str, text: str) -> Said:
         elif (value := section.read(lines)) not in (None, []):
             fields[section.field] = value
     return Said(fields, ticks)
+
+
+def key_of(kind: str, key: str, said: Said) -> str:
+    """The id of the record, which the file's name, by itself `key`, and its front matter have to agree on.
+
+    Raises:
+        Unreadable: they do not.
+    """
+    field = "name" if kind == "agent" else "id"
+    wanted = said.fields.setdefault(field, key)
+    if wanted not in (key, f"{kind}-{key}"):
+        raise Unreadable(f"its front matter says {FORMS[kind].named.get(field, field)} {wanted!r}, its name {key!r}")
+    if not is_id(wanted):
+        raise Unreadable(f"{key!r} is not a valid id")
+    return wanted
+
+
+def completed(kind: type[Record], fields: Mapping[str, Any], key: str, now: datetime) -> dict[str, Any]:
+    """The fields of a file that a person wrote, with what need not be said in one."""
+    fields = dict(fields)
+    for name in {"created_at", "updated_at", "last_updated"} & kind.model_fields.keys():
+        fields.setdefault(name, now)
+    if "type" in kind.model_fields:
+        fields.setdefault("type", key)
+    return fields
 
 
 def _typed(name: str, value: object) -> object:

@@ -31,7 +31,7 @@ TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS files_key ON files (kind, key)",
     "CREATE INDEX IF NOT EXISTS files_fault ON files (name) WHERE fault IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS told (kind TEXT, key TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID",
-    """CREATE TABLE IF NOT EXISTS past (kind TEXT, key TEXT, version INTEGER, body TEXT NOT NULL,
+    """CREATE TABLE IF NOT EXISTS past (kind TEXT, key TEXT, version INTEGER, body TEXT NOT NULL, digests TEXT NOT NULL,
     PRIMARY KEY (kind, key, version)) WITHOUT ROWID""",
 )
 PAST: Final = 50
@@ -176,21 +176,25 @@ class Index:
     def wait_no_more(self, *, dependent: str = "", dependency: str = "") -> None:
         self._execute("DELETE FROM waits WHERE dependent = ? OR dependency = ?", (dependent, dependency))
 
-    def remember(self, record: Record) -> None:
-        """Keep a version of a record for `earlier`."""
+    def remember(self, record: Record, digest: int) -> None:
+        """Keep a version of a record, with what its file was like, for `earlier`."""
         body = record.model_dump_json(exclude_defaults=True)
-        where = (record.kind, record.key, record.version)
-        self._execute("INSERT OR REPLACE INTO past (kind, key, version, body) VALUES (?, ?, ?, ?)", (*where, body))
+        self._execute(
+            "INSERT INTO past (kind, key, version, body, digests) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET body = excluded.body, digests = digests || ' ' || excluded.digests",
+            (record.kind, record.key, record.version, body, str(digest)),
+        )
         self._execute(
             "DELETE FROM past WHERE kind = ? AND key = ? AND version <= ?",
             (record.kind, record.key, record.version - PAST),
         )
 
-    def earlier(self, kind: type[R], key: str, version: int) -> R | None:
-        """A record as it was at an earlier version, if that is remembered."""
+    def earlier(self, kind: type[R], key: str, version: int) -> tuple[R, frozenset[int]] | None:
+        """A record as it was at an earlier version and what its file was like then, if that is remembered."""
         where = (kind.kind, key, version)
-        found = self._execute("SELECT body FROM past WHERE kind = ? AND key = ? AND version = ?", where).fetchone()
-        return kind.model_validate_json(found[0]) if found else None
+        query = "SELECT body, digests FROM past WHERE kind = ? AND key = ? AND version = ?"
+        found = self._execute(query, where).fetchone()
+        return (kind.model_validate_json(found[0]), frozenset(map(int, found[1].split()))) if found else None
 
     def knows_event(self, id: str) -> bool:
         return self._execute("SELECT 1 FROM events WHERE id = ?", (id,)).fetchone() is not None

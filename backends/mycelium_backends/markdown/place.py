@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from mycelium.errors import MyceliumError, SchemaTooNew
 from mycelium.models import validated
-from mycelium.models.base import is_id
 from mycelium.place import Finding
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.markdown import forms
@@ -106,16 +106,9 @@ def _examine(folder: Folder, name: str, kind: str, key: str) -> None:
     """Raises if this file holds no sound record."""
     text, _ = folder.read(name)
     said = forms.read(kind, text)
-    field = "name" if kind == "agent" else "id"
-    wanted = said.fields.setdefault(field, key)
-    if wanted not in (key, f"{kind}-{key}"):
-        raise Unreadable(
-            f"its front matter says {forms.FORMS[kind].named.get(field, field)} {wanted!r}, its name {key!r}"
-        )
-    if not is_id(wanted):
-        raise Unreadable(f"{key!r} is not a valid id")
-    if said.written:
-        validated(KINDS[kind], **said.fields)
+    wanted = forms.key_of(kind, key, said)
+    fields = said.fields if said.written else forms.completed(KINDS[kind], said.fields, wanted, datetime.now(UTC))
+    validated(KINDS[kind], **fields)
 
 
 def _said(error: Exception) -> str:

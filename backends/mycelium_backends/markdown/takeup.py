@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from typing import Any, Final
 
 from mycelium.errors import MyceliumError, StoreDamaged, StoreError, UnknownDependency
 from mycelium.models import Agent, Record, Task, Workflow, validated
-from mycelium.models.base import is_id
 from mycelium.rules import Change, remove_agent
 from mycelium.rules.edits import (
     adopt,
@@ -38,6 +38,8 @@ from mycelium_backends.markdown.view import MarkdownView, Outdated
 
 log = logging.getLogger("mycelium.markdown")
 
+MOMENT: Final = 0.01
+"""Seconds until a file that is empty, as some programs leave it while they write it, is believed to be."""
 NAMED: Final = {"task_id": "task", "workflow_id": "workflow", "agent": "agent"}
 
 
@@ -125,6 +127,8 @@ class TakeUp:
             assert row is not None
             self._gone(row)
             return None
+        if seen.endswith(":0"):
+            time.sleep(MOMENT)
         kind, key = found
         try:
             text, seen = self._folder.read(name)
@@ -137,14 +141,7 @@ class TakeUp:
 
     def _key(self, name: str, kind: str, key: str, said: Said) -> str:
         """The id of the record, which the file's name and its front matter agree on."""
-        field = "name" if kind == "agent" else "id"
-        wanted = said.fields.setdefault(field, key)
-        if wanted not in (key, f"{kind}-{key}"):
-            raise Unreadable(
-                f"its front matter says {forms.FORMS[kind].named.get(field, field)} {wanted!r}, its name {key!r}"
-            )
-        if not is_id(wanted):
-            raise Unreadable(f"{key!r} is not a valid id")
+        wanted = forms.key_of(kind, key, said)
         if any(row.name != name and row.fault is None for row in self._index.rows_of(kind, wanted)):
             raise Unreadable(f"another file holds {kind} {wanted} already")
         return wanted
@@ -160,18 +157,12 @@ class TakeUp:
         if version == current.version:
             return False
         earlier = self._earlier(reading)
-        return earlier is None or earlier == self._record(reading)
+        return earlier is None or digest_of(reading.text) in earlier[1]
 
-    def _earlier(self, reading: Reading) -> Record | None:
+    def _earlier(self, reading: Reading) -> tuple[Record, frozenset[int]] | None:
         version = reading.said.fields["version"]
         known = isinstance(version, int) and abs(version) < 2**63
         return self._index.earlier(KINDS[reading.kind], reading.key, version) if known else None
-
-    def _record(self, reading: Reading) -> Record | None:
-        try:
-            return validated(KINDS[reading.kind], **reading.said.fields)
-        except MyceliumError:
-            return None
 
     # Gone, broken, mended
 
@@ -236,7 +227,7 @@ class TakeUp:
         for reading, record in good:
             others = self._index.glances(record)
             self._index.put(reading.row(plain=forms.write(record, others) == reading.text))
-            self._index.remember(record)
+            self._index.remember(record, digest_of(reading.text))
         places = {record.key: self._index.record(record.kind, record.key)[1] for record in records}
         told = self._index.told((record.kind, record.key) for record in records)
         change = adopt(self._view, records, told=told)
@@ -302,6 +293,10 @@ class TakeUp:
         )
         if current is None or wanted != current:
             self._applier.apply(self._rule(current, wanted))
+        elif reading.said.fields.get("version", current.version) != current.version:
+            self._applier.touched.setdefault((reading.kind, reading.key), current)
+        else:
+            self._index.remember(current, digest_of(reading.text))
         self._applier.wrote = True
         record, _ = self._index.record(reading.kind, reading.key)
         if isinstance(record, Task):
@@ -328,17 +323,14 @@ class TakeUp:
         fields = dict(reading.said.fields)
         kind = KINDS[reading.kind]
         if current is None:
-            for name in {"created_at", "updated_at", "last_updated"} & kind.model_fields.keys():
-                fields.setdefault(name, self._view.now)
-            if "type" in kind.model_fields:
-                fields.setdefault("type", reading.key)
+            fields = forms.completed(kind, fields, reading.key, self._view.now)
         else:
             fields.setdefault("version", current.version)
         wanted = validated(kind, **fields)
         if current is not None and wanted.version != current.version:
             earlier = self._earlier(reading)
             assert earlier is not None
-            wanted = _moved(wanted, earlier, current)
+            wanted = _moved(wanted, earlier[0], current)
         return _ticked(wanted, current, reading)
 
     # What may fail
