@@ -68,8 +68,7 @@ class Transfer(Base):
         Returns how many records and events there were.
 
         Raises:
-            InvalidInput: a line is not of an export, its record does not fit the others, or the end is missing; names
-                the line.
+            InvalidInput: a line is not of an export or does not fit the others, or its end is missing; names the line.
             Conflict: this store already has a history, or one of the records.
         """
         return await self.take_over(await read_export(lines))
