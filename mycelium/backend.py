@@ -23,10 +23,10 @@ Grant: TypeAlias = Callable[[View, Task], Change[Task]]
 
 @dataclass(frozen=True, slots=True)
 class Committed(Generic[T]):
-    """What a rule answered, and the number of the last event it caused (0 if it caused none)."""
+    """What a rule answered, and the events it caused, as the log has them."""
 
     result: T
-    last_seq: int = 0
+    events: Sequence[Event] = ()
 
 
 class Bell(Protocol):

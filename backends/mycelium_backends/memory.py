@@ -179,7 +179,7 @@ class MemoryBackend:
             del self._records[type(record)][record.key]
         self._log += [_own(event) for event in [*change.history, *events]]
         self._bells.ring()
-        return Committed(change.result, events[-1].seq if events else 0)
+        return Committed(change.result, [_own(event) for event in events])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from mycelium import rules
 from mycelium.client.events import EventVerbs, type_in
 from mycelium.client.ids import new_id
 from mycelium.client.tasks import TaskVerbs
-from mycelium.models import MAX_TASKS, Event, EventQuery, Task, TaskSpec, validated
+from mycelium.models import MAX_TASKS, Event, Task, TaskSpec, validated
 from mycelium.models.base import Channel, JsonObject, Label, Model
 
 MAX_EVENTS: Final = 1000
@@ -68,7 +68,4 @@ class BatchVerbs(TaskVerbs, EventVerbs):
         types = validated(EventTypes, types=[type or type_in(each) for each in said.data]).types
         each_event = zip(types, said.data, strict=True)
         new = [rules.NewEvent(said.channel, each_type, self.agent, each) for each_type, each in each_event]
-        last_seq = (await self.backend.commit(lambda view: rules.publish_events(view, new))).last_seq
-        if not new:
-            return []
-        return await self.backend.events(EventQuery(after=last_seq - len(new), limit=len(new)))
+        return [*(await self.backend.commit(lambda view: rules.publish_events(view, new))).events]

@@ -46,7 +46,7 @@ class EventVerbs(Base):
         committed = await self.backend.commit(
             lambda view: rules.publish_event(view, said.channel, said.type, self.agent, said.data)
         )
-        (event,) = await self.backend.events(EventQuery(after=committed.last_seq - 1, limit=1))
+        (event,) = committed.events
         return event
 
     async def read_events(

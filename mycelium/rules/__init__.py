@@ -6,7 +6,7 @@ from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.leases import claim_task, grant, release_task, renew_lease, update_task
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
 from mycelium.rules.taking import take_in, take_over
-from mycelium.rules.view import NO_TERMS, Change, Draft, NewEvent, Rule, Terms, View, Waiter, require
+from mycelium.rules.view import NO_TERMS, Change, Draft, NewEvent, Rule, Terms, View, Waiter, numbered, require
 from mycelium.rules.workflows import create_workflow, finish_workflow, update_workflow
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "finish_workflow",
     "grant",
     "leave_agent",
+    "numbered",
     "publish_event",
     "publish_events",
     "release_task",

@@ -90,6 +90,17 @@ class NewEvent:
     data: Mapping[str, object]
 
 
+def numbered(events: Sequence[NewEvent], *, after: int, store_id: str, time: datetime) -> list[Event]:
+    """The events as the log of this store has them, if the last one before has the number `after`."""
+    return [
+        Event.model_construct(
+            seq=seq, id=f"{store_id}-{seq}", channel=new.channel, type=new.type, source=new.source, time=time,
+            data=new.data,
+        )
+        for seq, new in enumerate(events, after + 1)
+    ]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
     """What a rule wants done: all of it or nothing. `result` is what its caller gets."""

@@ -40,14 +40,14 @@ async def open_backend(url: str, clock: Clock) -> RedisBackend:
     server_clock = ServerClock(clock)
     try:
         asked_at = server_clock()
-        found, _, seconds, micros = await connection.run(script("open"), SCHEMA, uuid4().hex[:12])
+        found, store_id, seconds, micros = await connection.run(script("open"), SCHEMA, uuid4().hex[:12])
         _check_schema(address, found.decode())
     except BaseException:
         with anyio.CancelScope(shield=True):
             await connection.aclose()
         raise
     server_clock.correct(datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(micros)), asked_at)
-    return RedisBackend(address, connection, server_clock)
+    return RedisBackend(address, connection, server_clock, store_id.decode())
 
 
 def _check_schema(address: Address, found: str) -> None:
@@ -60,12 +60,12 @@ class RedisBackend:
 
     mode = "redis"
 
-    def __init__(self, address: Address, connection: Connection, clock: ServerClock) -> None:
+    def __init__(self, address: Address, connection: Connection, clock: ServerClock, store_id: str) -> None:
         self.url = address.public
         self._prefix = address.prefix
         self._connection = connection
         self._reader = Reader(connection, clock)
-        self._committer = Committer(connection, self._reader, clock)
+        self._committer = Committer(connection, self._reader, clock, store_id)
         self._listener = Listener(connection, f"{address.prefix}store:changes")
         self._closed = False
 

@@ -12,8 +12,8 @@ import anyio
 
 from mycelium.backend import Committed, Grant
 from mycelium.errors import Conflict, MyceliumError
-from mycelium.models import ClaimRequest, Task
-from mycelium.rules import Change, Rule
+from mycelium.models import ClaimRequest, Event, Task
+from mycelium.rules import Change, Rule, numbered
 from mycelium_backends.redis.connection import Argument, Connection
 from mycelium_backends.redis.describe import Description, describe
 from mycelium_backends.redis.errors import damaged
@@ -55,8 +55,9 @@ class Slot:
 class Committer:
     """Carries out changes and claims of one process."""
 
-    def __init__(self, connection: Connection, reader: Reader, clock: ServerClock) -> None:
+    def __init__(self, connection: Connection, reader: Reader, clock: ServerClock, store_id: str) -> None:
         self._connection = connection
+        self._store_id = store_id
         self._reader = reader
         self._clock = clock
         self._slots = [Slot(uuid4().hex[:16]) for _ in range(BATCHES_AT_ONCE)]
@@ -106,7 +107,7 @@ class Committer:
         change = decided.change or Change(None)
         nothing = not (change.puts or change.removes or change.events or change.history)
         if nothing and facts.of_one_moment:
-            return _outcome(decided, 0)
+            return _outcome(decided, ())
         if nothing and facts.recalled:
             return None
         _check_distinct(change)
@@ -115,7 +116,7 @@ class Committer:
         match answer[0]:
             case b"ok":
                 self._remember(change, description)
-                return _outcome(decided, int(answer[1]))
+                return _outcome(decided, self._numbered(change, decided, int(answer[1])))
             case b"stale":
                 self._forget(facts)
                 return None
@@ -133,6 +134,10 @@ class Committer:
             except MyceliumError as refusal:
                 return Decided(view, refusal=refusal)
             learn(facts, question, await self._reader.ask(question))
+
+    def _numbered(self, change: Change[Any], decided: Decided, last_seq: int) -> Sequence[Event]:
+        after = last_seq - len(change.events)
+        return numbered(change.events, after=after, store_id=self._store_id, time=decided.view.now)
 
     def _remember(self, change: Change[Any], description: Description) -> None:
         for record, text in zip(change.puts, description.texts, strict=False):
@@ -177,11 +182,11 @@ class Committer:
         return await self._connection.run(script("claim"), SCHEMA, now, now + RESERVED_FOR, *asked)
 
 
-def _outcome(decided: Decided, last_seq: int) -> Committed[Any]:
+def _outcome(decided: Decided, events: Sequence[Event]) -> Committed[Any]:
     if decided.refusal is not None:
         raise decided.refusal
     assert decided.change is not None
-    return Committed(decided.change.result, last_seq)
+    return Committed(decided.change.result, events)
 
 
 def _check_distinct(change: Change[Any]) -> None:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from mycelium.backend import Committed
 from mycelium.errors import Conflict
 from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
-from mycelium.rules import Change, NewEvent
+from mycelium.rules import Change, NewEvent, numbered
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Applier:
             self._execute("DELETE FROM agents WHERE name = ?", (record.key,))
         if change.history:
             self._take_over(change.history)
-        return Committed(change.result, self._append(change.events) if change.events else 0)
+        return Committed(change.result, self._append(change.events) if change.events else ())
 
     def _put(self, record: Record) -> None:
         match record:
@@ -110,12 +110,13 @@ class Applier:
         if changed.rowcount == 0:
             self._execute("INSERT INTO workflows (status, body, id) VALUES (?, ?, ?)", row)
 
-    def _append(self, events: Sequence[NewEvent]) -> int:
+    def _append(self, new: Sequence[NewEvent]) -> list[Event]:
+        events = numbered(new, after=self._last_seq, store_id=self._store_id, time=self._now)
         for event in events:
-            self._last_seq = seq = self._last_seq + 1
-            row = (seq, f"{self._store_id}-{seq}", event.channel, event.type, event.source, self._stamp)
+            row = (event.seq, event.id, event.channel, event.type, event.source, self._stamp)
             self._execute(LOG, (*row, to_json(event.data).decode()))
-        return self._last_seq
+        self._last_seq += len(events)
+        return events
 
     def _take_over(self, history: Sequence[Event]) -> None:
         if self._last_seq:
