@@ -11,6 +11,7 @@ from mycelium.backend import Committed
 from mycelium.errors import MyceliumError
 from mycelium_backends.markdown.changes import FileApplier
 from mycelium_backends.markdown.folder import Folder, kind_and_key
+from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import Index
 from mycelium_backends.markdown.journal import FULL, Entry, Journal
 from mycelium_backends.markdown.recovery import finish
@@ -54,7 +55,7 @@ class MarkdownWriter(Writer):
         try:
             view = MarkdownView(connection, self._clock(), self._folder)
             applier = FileApplier(connection, self._folder, self._store_id, view.now, view.last_seq())
-            taker = self._taker = TakeUp(connection, self._folder, view, applier)
+            taker = self._taker = TakeUp(Ground(connection, self._folder, view, applier))
             taker.events()
             Index(connection).tell(found for name in redone if (found := kind_and_key(name)) is not None)
             taker.files(dict.fromkeys([*redone, *changed]))

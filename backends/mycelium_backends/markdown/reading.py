@@ -1,0 +1,114 @@
+"""A changed file as it was read, and what it makes of its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from mycelium.models import Record, Task, Workflow, validated
+from mycelium_backends.markdown import forms
+from mycelium_backends.markdown.folder import Folder
+from mycelium_backends.markdown.forms import Said
+from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.index import KINDS, Index, Row
+from mycelium_backends.markdown.journal import digest_of
+
+MOMENT: Final = 0.01
+"""Seconds until a file that is empty, as some programs leave it while they write it, is believed to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file that was read."""
+
+    name: str
+    kind: str
+    key: str
+    signature: str
+    text: str
+    said: Said
+    known: Row | None
+
+    def row(self, *, plain: bool = False) -> Row:
+        return Row(self.name, self.kind, self.key, self.signature, None, plain, self.said.ticks, digest_of(self.text))
+
+
+def read(folder: Folder, index: Index, name: str, kind: str, key: str) -> Reading:
+    """Read the file of this name, which says that it holds the record of this kind and key.
+
+    Raises:
+        Unreadable, OSError: it holds none.
+    """
+    if folder.signature(name).endswith(":0"):
+        time.sleep(MOMENT)
+    text, seen = folder.read(name)
+    said = forms.read(kind, text)
+    wanted = forms.key_of(kind, key, said)
+    if any(row.name != name and row.fault is None for row in index.rows_of(kind, wanted)):
+        raise Unreadable(f"another file holds {kind} {wanted} already")
+    return Reading(name, kind, wanted, seen, text, said, index.row(name))
+
+
+def is_foreign(reading: Reading, index: Index) -> bool:
+    """Whether another copy of the store wrote this version of the record, rather than a person or this one."""
+    if not reading.said.written:
+        return False
+    current, _ = index.record(reading.kind, reading.key)
+    version = reading.said.fields["version"]
+    if current is None:
+        return True
+    if version == current.version:
+        return False
+    earlier = _earlier(reading, index)
+    return earlier is None or digest_of(reading.text) in earlier[1]
+
+
+def _earlier(reading: Reading, index: Index) -> tuple[Record, frozenset[int]] | None:
+    version = reading.said.fields["version"]
+    known = isinstance(version, int) and abs(version) < 2**63
+    return index.earlier(KINDS[reading.kind], reading.key, version) if known else None
+
+
+def wanted_by(reading: Reading, current: Record | None, index: Index, now: datetime) -> Record:
+    """The record as the person wants it; of what was saved over a newer version, that which the person changed."""
+    fields = dict(reading.said.fields)
+    kind = KINDS[reading.kind]
+    if current is None:
+        fields = forms.completed(kind, fields, reading.key, now)
+    else:
+        fields.setdefault("version", current.version)
+    wanted = validated(kind, **fields)
+    if current is not None and wanted.version != current.version:
+        earlier = _earlier(reading, index)
+        assert earlier is not None
+        wanted = _moved(wanted, earlier[0], current)
+    return _ticked(wanted, current, reading)
+
+
+def age(record: Record, created: Mapping[str, int]) -> tuple[bool, int, str, str]:
+    """Sorts records as they were made: by the log, else by their time."""
+    number = created.get(record.key)
+    at = record.created_at.isoformat() if isinstance(record, Task | Workflow) else ""
+    return (number is None, number or 0, at, record.key)
+
+
+def _moved(wanted: Record, earlier: Record, current: Record) -> Record:
+    """The current record with what makes `wanted` differ from the earlier one it was made of."""
+    names = [name for name in type(wanted).model_fields if name not in ("version", "updated_at", "last_updated")]
+    edited = {name: getattr(wanted, name) for name in names if getattr(wanted, name) != getattr(earlier, name)}
+    return current.model_copy(update=edited)
+
+
+def _ticked(wanted: Record, current: Record | None, reading: Reading) -> Record:
+    """The record with the progress that its boxes tell, if they were changed and nothing else says it."""
+    done, boxes = reading.said.ticks
+    before = reading.known.ticks if reading.known else (0, 0)
+    said = isinstance(current, Task) and isinstance(wanted, Task) and wanted.progress != current.progress
+    if not isinstance(wanted, Task) or not wanted.open or not boxes or (done, boxes) == before or said:
+        return wanted
+    if current is None and "progress" in reading.said.fields:
+        return wanted
+    return wanted.model_copy(update={"progress": done / boxes})
