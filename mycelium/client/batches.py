@@ -65,7 +65,7 @@ class BatchVerbs(TaskVerbs, EventVerbs):
         The type of each is `type`, or else its `data["event"]`, or "message".
         """
         said = validated(Publications, channel=channel, data=data)
-        types = validated(EventTypes, types=[type or type_in(each) for each in said.data]).types
+        types = validated(EventTypes, types=[type_in(each) if type is None else type for each in said.data]).types
         each_event = zip(types, said.data, strict=True)
         new = [rules.NewEvent(said.channel, each_type, self.agent, each) for each_type, each in each_event]
         return [*(await self.backend.commit(lambda view: rules.publish_events(view, new))).events]

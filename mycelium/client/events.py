@@ -42,7 +42,8 @@ class EventVerbs(Base):
         self, channel: str, data: Mapping[str, JsonValue] | None = None, *, type: str | None = None
     ) -> Event:
         """Add an event to the log and return it, numbered. `type` is `data["event"]`, or "message", unless given."""
-        said = validated(Publication, channel=channel, type=type or type_in(data), data={} if data is None else data)
+        kind = type_in(data) if type is None else type
+        said = validated(Publication, channel=channel, type=kind, data={} if data is None else data)
         committed = await self.backend.commit(
             lambda view: rules.publish_event(view, said.channel, said.type, self.agent, said.data)
         )
@@ -103,7 +104,8 @@ class EventVerbs(Base):
 
     async def unsubscribe_events(self, channel: str) -> None:
         """End all subscriptions of this client to this channel."""
-        for scope in self._subscriptions.pop(channel, []):
+        (name,) = validated(Channels, channels=(channel,)).channels
+        for scope in self._subscriptions.pop(name, []):
             scope.cancel()
 
     async def _deliver(self, channel: str, after: int, callback: Callback, scope: anyio.CancelScope) -> None:

@@ -24,7 +24,7 @@ async def publish_event(
     data: Object | None = None,
 ) -> Reply:
     """Tell all agents something; it stays in the log."""
-    event = await m.publish_event(channel, data, type=type)
+    event = await m.publish_event(channel, data, type=type or None)
     return Reply(f"Published as event {event.seq}.", {"event": event_record(event)})
 
 
