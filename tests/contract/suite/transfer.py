@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mycelium import Mycelium
+from mycelium.models import Task, Workflow
 from mycelium_backends.memory import open_backend
 from tests.contract.suite.base import Contract
 from tests.contract.suite.misfits import MISFITS
@@ -238,3 +239,45 @@ class TransferContract(Contract):
         with pytest.raises(OSError):  # noqa: PT011 - the very error that was raised
             await fresh.load(broken())
         assert len(await snapshot(fresh)) == 2  # the first line and the last
+
+    async def test_records_from_elsewhere_join_those_that_are_there_and_events_tell_of_them(
+        self, m: Mycelium, bob: Mycelium, clock: FakeClock
+    ) -> None:
+        ours = await m.create_task("ours")
+        last = await m.last_seq()
+        assert await m.take_in(elsewhere(clock)) == 5
+        assert [event.type for event in (await bob.read_events(after=last)).events] == [
+            "task.created", "task.completed", "task.created", "task.created", "task.created", "task.skipped",
+            "workflow.created",
+        ]  # fmt: skip
+        assert [task.id for task in (await bob.list_tasks()).records] == ["d", "c", "b", "a", ours.id]
+        await done(m, ours.id)
+        assert (await claimed(bob)).id == "b"
+        await bob.complete_task("b")
+        assert await status(m, "c") == "ready"
+        await done(m, "c")
+        assert (await m.get_workflow("theirs")).status == "completed"
+
+    async def test_records_from_elsewhere_come_all_or_none(self, m: Mycelium, clock: FakeClock) -> None:
+        *others, workflow = elsewhere(clock)
+        async with refuses(m, "invalid_input") as caught:
+            await m.take_in(others)
+        assert caught.value.data["id"] == "a"
+        await m.take_in([*others, workflow])
+        async with refuses(m, "conflict") as caught:
+            await m.take_in([*elsewhere(clock, "new"), *elsewhere(clock)])
+        assert caught.value.data["id"] == "a"
+
+
+def elsewhere(clock: FakeClock, prefix: str = "") -> list[Task | Workflow]:
+    """A workflow of four tasks: done, ready, waiting for it, and skipped."""
+    at: dict[str, Any] = {"created_at": clock(), "updated_at": clock()}
+    home = f"{prefix}theirs"
+    a, b, c, d = (f"{prefix}{id}" for id in "abcd")
+    return [
+        Task(id=a, type="x", status="completed", result={"n": 1}, workflow_id=home, **at),
+        Task(id=b, type="x", depends_on=(a,), workflow_id=home, **at),
+        Task(id=c, type="x", depends_on=(b,), blocked=True, workflow_id=home, **at),
+        Task(id=d, type="x", depends_on=(a,), run_when="any_failed", status="skipped", workflow_id=home, **at),
+        Workflow(id=home, type="theirs", tasks=(a, b, c, d), **at),
+    ]
