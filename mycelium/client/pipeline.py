@@ -74,9 +74,9 @@ def _queued(
 class Pipeline:
     """Collects calls and makes them together, so that the store takes as many as it can in one round trip.
 
-    Each method is the client's, with the same arguments, and gives a `Call` instead of a result. They take effect in
-    their order. Neighbours that all write travel together, and so do those that all read or all claim (claims alone
-    may change places among themselves); where that changes, the next wait for those before them.
+    Each method is the client's, with the same arguments, and gives a `Call` instead of a result. Neighbours that all
+    write travel together, and so do those that all read or all claim; where that changes, the next wait for those
+    before them. Of neighbours that write, those on one record keep their order, and so do creations and publications.
 
     It is no transaction: each call is done whole or not at all by itself, a failed one does not stop those behind
     it, and calls of other agents come between.

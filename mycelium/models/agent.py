@@ -32,6 +32,12 @@ class Agent(AgentReport, Record):
     name: Id
     last_updated: Moment
 
+    @classmethod
+    def of(cls, report: AgentReport, *, name: str, last_updated: datetime, version: int) -> Agent:
+        """The agent that says this of itself. All values are valid already, so nothing is checked again."""
+        said = {field: getattr(report, field) for field in AgentReport.model_fields}
+        return cls.model_construct(**said, name=name, last_updated=last_updated, version=version)
+
     @property
     def key(self) -> str:
         return self.name

@@ -9,12 +9,10 @@ from mycelium.rules.view import Change, Draft, View, require
 def report_agent(view: View, name: str, report: AgentReport) -> Change[Agent]:
     """Take down what an agent says of itself. An event tells when anything but the time changed."""
     before = view.get(Agent, name)
-    said = {field: getattr(report, field) for field in AgentReport.model_fields}
-    version = before.version + 1 if before else 1
-    agent = validated(Agent, **said, name=name, last_updated=view.now, version=version)
     draft = Draft(view)
-    draft.put(agent)
-    if before is None or any(getattr(before, field) != value for field, value in said.items()):
+    version = before.version + 1 if before else 1
+    agent = draft.put(Agent.of(report, name=name, last_updated=view.now, version=version))
+    if before is None or any(getattr(before, field) != getattr(agent, field) for field in AgentReport.model_fields):
         _tell(draft, agent, before, source=name)
     return draft.change(agent)
 

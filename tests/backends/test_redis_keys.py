@@ -123,11 +123,11 @@ async def test_a_key_that_another_program_made_is_named_and_nothing_is_written(
         await m.store_agent_status()
         with redis.plain() as plain:
             plain.set(f"{{{namespace}}}:{key}", "mine")
-            before = {name: plain.dump(name) for name in plain.keys(f"{{{namespace}}}:*") if ":lane:" not in name}
+            before = {name: plain.dump(name) for name in plain.keys(f"{{{namespace}}}:*") if ":sender:" not in name}
             with pytest.raises(StoreDamaged) as caught:
                 await m.create_task("x")
             assert f"{{{namespace}}}:{key}" in caught.value.message
-            after = {name: plain.dump(name) for name in plain.keys(f"{{{namespace}}}:*") if ":lane:" not in name}
+            after = {name: plain.dump(name) for name in plain.keys(f"{{{namespace}}}:*") if ":sender:" not in name}
             assert after == before
             plain.delete(f"{{{namespace}}}:{key}")
         await m.create_task("x")

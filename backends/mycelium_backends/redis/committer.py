@@ -31,10 +31,6 @@ RESERVED_FOR: Final = 5.0
 """Seconds after which a task that was picked for a claim and not claimed is ready again."""
 
 
-BATCHES_AT_ONCE: Final = 2
-"""While the server works on one, the next is prepared and sent."""
-
-
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What a rule answered, on which view."""
@@ -42,14 +38,6 @@ class Decided:
     view: FactsView
     change: Change[Any] | None = None
     refusal: MyceliumError | None = None
-
-
-@dataclass(slots=True)
-class Slot:
-    """Numbers the batches that go out one after another, so that the server knows one that comes again."""
-
-    id: str
-    batch: int = 0
 
 
 class Committer:
@@ -60,9 +48,10 @@ class Committer:
         self._store_id = store_id
         self._reader = reader
         self._clock = clock
-        self._slots = [Slot(uuid4().hex[:16]) for _ in range(BATCHES_AT_ONCE)]
+        self._sender = uuid4().hex[:16]
+        self._batch = 0
         self._remembered = Remembered()
-        self._commits = Lane[Description, list[Any]](self._send_commits, lambda each: each.size, BATCHES_AT_ONCE)
+        self._commits = Lane[Description, list[Any]](self._send_commits, lambda each: each.size)
         self._claims = Lane[Question, Any](self._send_claims, lambda _: 1)
         self._contended = anyio.Lock()
 
@@ -162,16 +151,12 @@ class Committer:
                 return damaged(self._connection.url, f"{details[0]} is of another type")
 
     async def _send_commits(self, descriptions: Sequence[Description]) -> Sequence[list[Any]]:
-        slot = self._slots.pop()
-        slot.batch += 1
-        args: list[Argument] = [SCHEMA, slot.id, slot.batch]
+        self._batch += 1
+        args: list[Argument] = [SCHEMA, self._sender, self._batch]
         for each in descriptions:
             args += [each.json, *each.texts]
         asked_at = self._clock()
-        try:
-            seconds, micros, answers = await self._connection.run(script("commit"), *args)
-        finally:
-            self._slots.append(slot)
+        seconds, micros, answers = await self._connection.run(script("commit"), *args)
         server_time = datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(micros))
         self._clock.correct(server_time, asked_at)
         return answers

@@ -103,8 +103,12 @@ def _due(record: Record) -> str:
 
 def _shown_agent(agent: Agent) -> dict[str, object]:
     """The hash that others may read."""
-    said = agent.model_dump(mode="json", include={"status", "last_updated", "active_tasks", "metadata"})
-    fields = {name: value if isinstance(value, str) else _json(value) for name, value in said.items()}
+    fields = {
+        "status": agent.status,
+        "last_updated": _json(agent.last_updated)[1:-1],
+        "active_tasks": _json(agent.active_tasks),
+        "metadata": _json(agent.metadata),
+    }
     return {"fields": _flat(fields), "ttl": max(1, round(agent.ttl * 1000))}
 
 

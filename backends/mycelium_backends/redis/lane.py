@@ -20,31 +20,28 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Lane(Generic[Q, A]):
-    """Sends batches in the order of the questions, so many at once; by default one after another."""
+    """Sends batches, one after another, in the order of the questions."""
 
-    def __init__(self, send: Send[Q, A], size: Callable[[Q], int], at_once: int = 1) -> None:
+    def __init__(self, send: Send[Q, A], size: Callable[[Q], int]) -> None:
         self._send = send
         self._size = size
-        self._at_once = at_once
         self._waiting: deque[tuple[Q, Promise[A]]] = deque()
-        self._drivers: set[asyncio.Task[None]] = set()
-        self._driving = 0
+        self._driver: asyncio.Task[None] | None = None
+        self._driving = False
 
     async def ask(self, question: Q) -> A:
         """The answer, or what was raised for the whole batch. Cancellation does not cut it short."""
         promise = Promise[A]()
         self._waiting.append((question, promise))
-        if self._driving < self._at_once:
-            self._driving += 1
-            driver = asyncio.create_task(self._drive(), name="mycelium-redis-lane")
-            self._drivers.add(driver)
-            driver.add_done_callback(self._drivers.discard)
+        if not self._driving:
+            self._driving = True
+            self._driver = asyncio.create_task(self._drive(), name="mycelium-redis-lane")
         return await promise.outcome()
 
     async def finish(self) -> None:
         """Wait until everything that was asked is answered."""
-        while self._drivers:
-            await asyncio.wait(self._drivers)
+        while self._driving and self._driver is not None:
+            await asyncio.wait([self._driver])
 
     async def _drive(self) -> None:
         while self._waiting:
@@ -57,7 +54,7 @@ class Lane(Generic[Q, A]):
             else:
                 for (_, promise), answer in zip(batch, answers, strict=True):
                     promise.fulfil(answer)
-        self._driving -= 1  # at once, not when the task is done: what is asked in between needs a new driver
+        self._driving = False  # at once, not when the task is done: what is asked in between needs a new driver
 
     def _gather(self) -> list[tuple[Q, Promise[A]]]:
         batch: list[tuple[Q, Promise[A]]] = []

@@ -19,7 +19,7 @@ class PipelineContract(Contract):
         assert agent.result() == await m.get_agent_status("eve")
         assert [task.result() for task in tasks] == await m.get_tasks([task.result().id for task in tasks])
         assert [task.result().title for task in tasks] == [str(number) for number in range(50)]
-        assert event.result() == (await m.latest_events(limit=1)).events[0]
+        assert event.result() in await log(m)
 
     async def test_execute_returns_the_results_in_order_and_empties_the_pipeline(self, m: Mycelium) -> None:
         p = m.pipeline()

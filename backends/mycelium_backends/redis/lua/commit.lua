@@ -1,4 +1,4 @@
--- Apply changes, each whole or not at all. ARGV: schema, lane, the batch's number in its lane, then for each change
+-- Apply changes, each whole or not at all. ARGV: schema, sender, the number of its batch, then for each change
 -- its description as JSON and the texts it refers to. A change is applied only if what its rule saw still holds.
 --
 -- Returns the server's time and an answer for each change: {"ok", last event}, {"stale"}, {"exists", kind, key},
@@ -8,11 +8,11 @@
 local unfit = check_types() or check_schema(ARGV[1])
 if unfit then return unfit end
 
-local LANE = S .. 'lane:' .. ARGV[2]
-local REMEMBERED = 600 -- seconds that the answer to a lane's last batch is kept
+local SENDER = S .. 'sender:' .. ARGV[2]
+local REMEMBERED = 600 -- seconds that the answer to a sender's last batch is kept
 local WORKFLOW_TTL = 3600 -- seconds that a workflow's hash is kept after its last change
 
-local earlier = call('GET', LANE)
+local earlier = call('GET', SENDER)
 if earlier then
   local batch = cmsgpack.unpack(earlier)
   if batch[1] == ARGV[3] then
@@ -317,7 +317,7 @@ local now = call('TIME')
 local reply = {now[1], now[2], answers}
 if wrote then
   call('HSET', META, 'seq', number(seq), 'tasks', number(tasks))
-  call('SET', LANE, cmsgpack.pack({ARGV[3], reply}), 'EX', REMEMBERED)
+  call('SET', SENDER, cmsgpack.pack({ARGV[3], reply}), 'EX', REMEMBERED)
   call('PUBLISH', P .. 'store:changes', number(seq))
 end
 return reply
