@@ -76,7 +76,8 @@ class Pipeline:
 
     Each method is the client's, with the same arguments, and gives a `Call` instead of a result. Neighbours that all
     write travel together, and so do those that all read or all claim; where that changes, the next wait for those
-    before them. Of neighbours that write, those on one record keep their order, and so do creations and publications.
+    before them. Of neighbours that write, those on one record keep their order, and so do publications, and creations
+    of tasks that name no others.
 
     It is no transaction: each call is done whole or not at all by itself, a failed one does not stop those behind
     it, and calls of other agents come between.
