@@ -85,9 +85,11 @@ class WorkVerbs(TaskVerbs, Housekeeping):
 
         try:
             return await self._keep(await self._commit(claim))
-        except NotClaimable:
-            # The task may be free, or one that this agent lost, without anybody having noticed.
-            if await self._commit(lambda view: rules.expire_task(view, key)) is None and not await self.housekeep():
+        except NotClaimable as refusal:
+            # The task may be free, or one that fills this agent's hands be lost, without anybody having noticed.
+            full = "max_tasks" in refusal.data
+            freed = await self._commit(lambda view: rules.expire_task(view, key)) is not None
+            if not freed and not (full and await self.housekeep()):
                 raise
             return await self._keep(await self._commit(claim))
 
