@@ -32,8 +32,17 @@ def _show(report: Report, *, as_json: bool) -> None:
         print_json(report.as_dict())
         return
     typer.echo(printable(headline(report)), err=not for_people(as_json=False))  # not among the rows of a pipe
-    show(of_operations(report), as_json=False)
+    show(of_operations(report, width=_width()), as_json=False)
     show(of_sizes(report), as_json=False)
+
+
+def _width() -> int | None:
+    """Characters in a line, where a person reads it."""
+    if not for_people(as_json=False):
+        return None
+    from rich.console import Console
+
+    return Console().width
 
 
 def _check_writable(file: Path) -> None:
