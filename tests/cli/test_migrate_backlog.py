@@ -168,6 +168,9 @@ def test_a_dependency_may_be_a_bare_number_or_have_an_older_prefix(mycelium: Com
         ("---\nid: [\n---\n", "not YAML ("),
         ("---\n- id\n---\n", "its YAML is no mapping"),
         (PAGE.replace("labels: []", "labels: []\nlabels: {}: x"), "not YAML ("),
+        (PAGE.replace("labels: []", "labels: &all [a]\nmore: *all"), "it repeats a part of itself (*all)"),
+        (PAGE.replace("labels: []", f"labels: {'[' * 50_000}"), "its YAML has more than 50 levels"),
+        (PAGE.replace("labels: []", "labels:\n" + "".join(f"{' ' * n}-\n" for n in range(60))), "its YAML has more"),
     ],
 )
 def test_a_file_that_is_wrong_is_named(mycelium: Command, backlog: Path, text: str, says: str) -> None:
@@ -193,3 +196,34 @@ def test_files_that_are_not_text_are_named_and_links_are_not_followed(mycelium: 
     assert "task-3" not in tasks_of(mycelium)
     (backlog / "tasks" / "task-4 - Odd.md").write_bytes(b"---\n\xff\xfe")
     assert mycelium.fail(2, "import", "backlog").startswith("invalid_input: backlog/tasks/task-4 - Odd.md: not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"project_name: \xff", "not UTF-8"), (b"statuses: " + b"[" * 50_000, "its YAML has more than 50 levels")],
+)
+def test_a_configuration_that_is_wrong_is_named(mycelium: Command, backlog: Path, content: bytes, says: str) -> None:
+    (backlog / "config.yml").write_bytes(content)
+    assert refusal(mycelium, "backlog").startswith(f"invalid_input: backlog/config.yml: {says}")
+
+
+def test_references_that_stand_for_billions_of_words_are_refused_at_once(mycelium: Command, backlog: Path) -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
+    (backlog / "config.yml").write_text(f"l0: &l0 [{', '.join('x' * 9)}]\n{levels}\n")
+    assert "it repeats a part of itself (*l0)" in refusal(mycelium, "backlog")
+
+
+@pytest.mark.parametrize("id", ["\u00b2", "task-\u00b2", "9" * 5000, "task-" + "9" * 5000, "\u0663"])
+def test_ids_of_odd_or_endless_digits_are_taken_like_any_other(mycelium: Command, backlog: Path, id: str) -> None:
+    (backlog / "tasks" / "task-10.1 - Suggest.md").write_text(PART.replace("task-10.1", id), encoding="utf-8")
+    assert mycelium("import", "backlog").code == 0
+    assert id in [task.payload["id"] for task in tasks_of(mycelium).values()]
+
+
+def test_tasks_come_in_the_order_of_their_numbers(mycelium: Command, backlog: Path) -> None:
+    for number in ("3", "007", "11", "1" * 40):
+        text = PART.replace("task-10.1", f"task-{number}").replace("parent_task_id: task-10\n", "")
+        (backlog / "tasks" / f"task-{number} - x.md").write_text(text, encoding="utf-8")
+    assert mycelium("import", "backlog").code == 0
+    ids = mycelium.with_store(lambda m: m.get_workflow("backlog")).tasks
+    assert ids == ("task-1", "task-2", "task-3", "task-007", "task-10", "task-10.1", "task-11", "task-" + "1" * 40)

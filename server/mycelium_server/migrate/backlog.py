@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator, JsonValue
 
+from mycelium_server.migrate.files import text_of
 from mycelium_server.migrate.foreign import (
     PRIORITIES,
     Foreign,
@@ -19,7 +20,6 @@ from mycelium_server.migrate.foreign import (
     Standing,
     formed,
     moment,
-    unusable,
 )
 from mycelium_server.migrate.markdown import front_matter, sections, yaml_in
 
@@ -27,6 +27,7 @@ PROGRAM: Final = "Backlog.md"
 FOLDERS: Final = ("tasks", "completed")
 """Where tasks are that count; drafts are none yet, and archived ones are none any more."""
 TASK_FILE: Final = re.compile(r"[A-Za-z]+-\d.*\.md", re.DOTALL)
+DIGITS: Final = re.compile(r"([0-9]+)")
 ENDED: Final[dict[str, Standing]] = {"done": "done", "cancelled": "cancelled", "canceled": "cancelled"}
 OUTCOME: Final = ("final_summary", "implementation_notes")
 """Sections that tell what a done task came to."""
@@ -93,15 +94,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _config(file: Path) -> Config:
-    return formed(Config, yaml_in(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else {}, str(file))
+    return formed(Config, yaml_in(text_of(file), str(file)) if file.is_file() else {}, str(file))
 
 
 def _read(file: Path, config: Config) -> ForeignTask:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise unusable(str(file), f"not UTF-8 ({error.reason})") from None
-    head, body = front_matter(text, str(file))
+    head, body = front_matter(text_of(file), str(file))
     return _task(formed(Front, head, str(file)), head, sections(body), config, str(file))
 
 
@@ -157,5 +154,11 @@ def _number(id: str) -> str:
 
 
 def _natural(id: str) -> list[tuple[int, str]]:
-    """To sort `task-2` before `task-10`."""
-    return [(int(part), "") if part.isdigit() else (-1, part.casefold()) for part in re.split(r"(\d+)", id)]
+    """To sort `task-2` before `task-10`: of two numbers the longer is the greater, however long they are."""
+    words = DIGITS.split(id)
+    return [_size(word) if at % 2 else (-1, word.casefold()) for at, word in enumerate(words)]
+
+
+def _size(number: str) -> tuple[int, str]:
+    digits = number.lstrip("0")
+    return len(digits), digits

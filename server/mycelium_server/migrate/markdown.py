@@ -9,6 +9,8 @@ from pydantic import JsonValue
 
 from mycelium_server.migrate.foreign import unusable
 
+DEEPEST: Final = 50
+"""Levels of lists and mappings in YAML."""
 FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 MARK: Final = re.compile(r"^[ \t]*<!--\s*[A-Z_]+(?::[A-Z_]+)?:(?:BEGIN|END)\s*-->[ \t]*$\n?", re.MULTILINE)
 """Comments that say where a section begins and ends."""
@@ -33,21 +35,35 @@ def yaml_in(text: str, file: str) -> dict[str, Any]:
     """A mapping in YAML, with every scalar as the text it was written as. Names like `@ada` need no quotes.
 
     Raises:
-        InvalidInput: it is not one.
+        InvalidInput: it is not one, is nested too deep, or repeats parts of itself.
     """
     import yaml
 
     try:
         try:
-            value: object = yaml.load(text, Loader=yaml.BaseLoader)
+            value = _plain(text, file)
         except yaml.YAMLError:
-            value = yaml.load(MENTION.sub(r'"\1"', text), Loader=yaml.BaseLoader)
+            value = _plain(MENTION.sub(r'"\1"', text), file)
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())
         raise unusable(file, f"not YAML ({said[:200]})") from None
     if not isinstance(value, dict):
         raise unusable(file, "its YAML is no mapping")
     return cast("dict[str, Any]", value)
+
+
+def _plain(text: str, file: str) -> object:
+    """The value, after a look at its shape: few lines can nest deeper, or repeat more, than any computer can hold."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.BaseLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise unusable(file, f"it repeats a part of itself (*{event.anchor}), which an import does not read")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise unusable(file, f"its YAML has more than {DEEPEST} levels")
+    return yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def sections(body: str) -> dict[str, JsonValue]:
