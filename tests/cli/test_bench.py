@@ -128,6 +128,29 @@ def test_the_store_that_is_worked_in_is_not_touched(mycelium: Command, scratch: 
 
 
 @pytest.fixture
+def command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that holds the arguments of every process that is started with this Python."""
+    lines, python = tmp_path / "lines", tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >>{lines}\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    return lines
+
+
+@pytest.mark.usefixtures("redis")  # skipped where no server is installed
+def test_a_password_stands_in_no_command_line(
+    mycelium: Command, command_lines: Path, scratch: Path, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path / "redis", "--requirepass", "hunter2") as server:
+        url = f"redis://:hunter2@127.0.0.1:{server.port}/0"
+        said = mycelium.succeed("bench", "-b", url, *SMALL, "--json")
+    started = command_lines.read_text(encoding="utf-8")
+    assert "bench.grower" in started
+    assert "bench.publisher" in started
+    assert "hunter2" not in started + said.out
+
+
+@pytest.fixture
 def running(scratch: Path) -> Generator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts a long measurement in a process of its own."""
     with ExitStack() as processes:

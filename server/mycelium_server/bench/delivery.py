@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -16,7 +17,7 @@ from anyio.streams.text import TextReceiveStream
 from mycelium import Mycelium
 from mycelium_server.bench.figures import Operation, Timing
 from mycelium_server.bench.places import Ground
-from mycelium_server.bench.publisher import publish_timed
+from mycelium_server.bench.publisher import Order, publish_timed
 from mycelium_server.bench.team import CHANNEL
 
 EVENTS: Final = (50, 300)
@@ -39,8 +40,8 @@ async def measure_delivery(m: Mycelium, ground: Ground, calls: int) -> list[Oper
     if ground.kind == "memory":
         ours = await _within(m, count)
         return [_operation(FROM_CALL, ours, None, 0), _operation(FROM_DONE, ours, None, 1)]
-    ours = await _between(ground.url, count, lambda: _events(m))
-    raw = await _between(_raw_url(ground), count, lambda: _messages(ground)) if ground.server is not None else None
+    ours = await _between(Order(ground.url, count), lambda: _events(m))
+    raw = await _between(_raw(ground, count), lambda: _messages(ground)) if ground.server is not None else None
     return [_operation(FROM_CALL, ours, raw, 0), _operation(FROM_DONE, ours, raw, 1)]
 
 
@@ -64,17 +65,17 @@ async def _within(m: Mycelium, count: int) -> Times:
     return _waits(*await _hear(lambda: _events(m), count, publish, told))
 
 
-async def _between(url: str, count: int, hear: Hear) -> Times:
+async def _between(order: Order, hear: Hear) -> Times:
     """From another process to this one."""
     told: Times = []
-    async with _publisher(url, count) as (process, said):
+    async with _publisher(order) as (process, said):
 
         async def publish() -> None:
             assert process.stdin is not None
             await process.stdin.send(b"go\n")
             told.extend(json.loads("".join([part async for part in said])))
 
-        return _waits(*await _hear(hear, count, publish, told))
+        return _waits(*await _hear(hear, order.count, publish, told))
 
 
 async def _hear(
@@ -115,8 +116,8 @@ async def _messages(ground: Ground) -> AsyncGenerator[int]:
             yield -1 if message["type"] == "subscribe" else int(message["data"])
 
 
-def _raw_url(ground: Ground) -> str:
-    return f"raw+{ground.url.partition('?')[0]}#{_channel(ground)}"
+def _raw(ground: Ground, count: int) -> Order:
+    return Order(ground.url.partition("?")[0], count, _channel(ground))
 
 
 def _channel(ground: Ground) -> str:
@@ -124,13 +125,15 @@ def _channel(ground: Ground) -> str:
 
 
 @asynccontextmanager
-async def _publisher(url: str, count: int) -> AsyncGenerator[tuple[Process, AsyncIterator[str]]]:
+async def _publisher(order: Order) -> AsyncGenerator[tuple[Process, AsyncIterator[str]]]:
     """The other process, ready to begin; it is gone after this context."""
-    command = [sys.executable, "-m", "mycelium_server.bench.publisher", url, str(count)]
+    command = [sys.executable, "-m", "mycelium_server.bench.publisher"]
     # In a session of its own, so that Ctrl-C reaches this process alone, which then ends it.
     async with await anyio.open_process(command, stderr=None, start_new_session=True) as process:
         try:
+            assert process.stdin is not None
             assert process.stdout is not None
+            await process.stdin.send(f"{json.dumps(asdict(order))}\n".encode())
             said = TextReceiveStream(process.stdout)
             with anyio.fail_after(PATIENCE):
                 assert await said.receive() == "ready\n"

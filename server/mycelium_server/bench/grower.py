@@ -1,6 +1,7 @@
-"""The process that shows what a store takes in memory: `python -m mycelium_server.bench.grower URL AGENTS TASKS`.
+"""The process that shows what a store takes in memory: `python -m mycelium_server.bench.grower`.
 
-It adds so many agents and tasks, and prints by how many bytes it has grown and how large it is.
+It reads an `Order` as JSON, adds so many agents and tasks, and prints by how many bytes it has grown and how large it
+is.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,15 @@ from mycelium_server.bench.team import KIND, metadata, payload
 PAGES: Final = Path("/proc/self/statm")
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do. It comes by stdin, since everybody may read a command line, and the URL may hold a password."""
+
+    url: str
+    agents: int
+    tasks: int
+
+
 def resident() -> int:
     """Bytes of memory that this process has; where the system does not tell, the most that it ever had."""
     if PAGES.exists():
@@ -27,12 +38,12 @@ def resident() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-async def main(url: str, agents: int, tasks: int) -> None:
+async def main(order: Order) -> None:
     """Grow, and tell how much that was."""
-    async with Mycelium.open(url, agent="grower", background=False) as m:
+    async with Mycelium.open(order.url, agent="grower", background=False) as m:
         await _add(m, "warm", 100, 0)  # the same each time, and the first time does not count
         before = resident()
-        await _add(m, "agent", agents, tasks)
+        await _add(m, "agent", order.agents, order.tasks)
         after = resident()
     sys.stdout.write(json.dumps({"grown": after - before, "whole": after}))
 
@@ -47,4 +58,4 @@ async def _add(m: Mycelium, name: str, agents: int, tasks: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    anyio.run(main, Order(**json.load(sys.stdin)))

@@ -1,6 +1,7 @@
-"""The process that publishes events for another to wait for: `python -m mycelium_server.bench.publisher URL COUNT`.
+"""The process that publishes events for another to wait for: `python -m mycelium_server.bench.publisher`.
 
-It says "ready", begins when it reads a line, and at the end prints when each call began and was done.
+It reads an `Order` as a line of JSON, says "ready", begins when it reads another line, and at the end prints when each
+call began and was done.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -22,6 +24,16 @@ PAUSE: Final = 0.004
 Publish = Callable[[int], Awaitable[object]]
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do. It comes by stdin, since everybody may read a command line, and the URL may hold a password."""
+
+    url: str
+    count: int
+    channel: str | None = None
+    """Not through Mycelium, but on this bare channel of a Redis."""
+
+
 async def publish_timed(publish: Publish, count: int) -> list[tuple[int, int]]:
     """Publish so many events, and tell when each call began and was done, in nanoseconds of the system's clock."""
     times: list[tuple[int, int]] = []
@@ -33,19 +45,18 @@ async def publish_timed(publish: Publish, count: int) -> list[tuple[int, int]]:
     return times
 
 
-async def main(url: str, count: int) -> None:
-    """Publish through Mycelium; or where the URL begins with `raw+`, on a bare channel of Redis."""
-    if not url.startswith("raw+"):
-        async with Mycelium.open(url, agent="publisher", background=False) as m:
-            await _serve(lambda number: m.publish_event(CHANNEL, {"number": number}), count)
+async def main(order: Order) -> None:
+    """Do what is asked."""
+    if order.channel is None:
+        async with Mycelium.open(order.url, agent="publisher", background=False) as m:
+            await _serve(lambda number: m.publish_event(CHANNEL, {"number": number}), order.count)
         return
     from redis.asyncio import Redis
 
-    address, _, channel = url.removeprefix("raw+").rpartition("#")
     # Any: redis-py's own types are incomplete.
-    redis: Any = Redis.from_url(address)  # pyright: ignore[reportUnknownMemberType] - as above
+    redis: Any = Redis.from_url(order.url)  # pyright: ignore[reportUnknownMemberType] - as above
     await redis.ping()
-    await _serve(lambda number: redis.publish(channel, number), count)
+    await _serve(lambda number: redis.publish(order.channel, number), order.count)
     await redis.aclose()
 
 
@@ -57,4 +68,4 @@ async def _serve(publish: Publish, count: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], int(sys.argv[2]))
+    anyio.run(main, Order(**json.loads(sys.stdin.readline())))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import anyio
 
 from mycelium_server.bench.figures import Size
+from mycelium_server.bench.grower import Order
 from mycelium_server.bench.places import SIZES, Ground
 
 COUNTS: Final = (200, 2000)
@@ -43,10 +44,11 @@ async def measure_sizes(ground: Ground, calls: int, step: Callable[[], None]) ->
 
 async def _grown(ground: Ground, agents: int, tasks: int) -> dict[str, int]:
     """What there is after so many were added, and how much the process that added them has grown."""
-    command = [sys.executable, "-m", "mycelium_server.bench.grower", ground.url_of_sizes, str(agents), str(tasks)]
+    command = [sys.executable, "-m", "mycelium_server.bench.grower"]
+    order = json.dumps(asdict(Order(ground.url_of_sizes, agents, tasks))).encode()
     with anyio.fail_after(PATIENCE):
         # In a session of its own, so that Ctrl-C reaches this process alone, which then ends it.
-        done = await anyio.run_process(command, stderr=None, stdout=subprocess.PIPE, start_new_session=True)
+        done = await anyio.run_process(command, input=order, stderr=None, start_new_session=True)
     found: dict[str, int] = json.loads(done.stdout)
     if ground.server is not None:
         found["memory of the server"] = (await ground.server.info("memory"))["used_memory"]
