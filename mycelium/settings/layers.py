@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from mycelium.errors import InvalidConfig
+from mycelium.settings.file import content_of, values_in
 from mycelium.settings.model import Coordination, Section
 from mycelium.settings.names import settings
 from mycelium.settings.origin import Layer, Origin, nested
@@ -36,29 +36,14 @@ def file_layer(file: Path | None, *, must_exist: bool = False) -> Layer:
         InvalidConfig: it cannot be read, is not JSON, or says what no setting could be.
     """
     origin = Origin("file", str(file))
-    text = None if file is None else _read(file, must_exist=must_exist)
-    if text is None:
+    text = None if file is None else content_of(file, must_exist=must_exist)
+    if file is None or text is None:
         return Layer({}, lambda _: origin)
     try:
         WholeFile.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise explained(error, lambda _: origin) from None
-    values: dict[str, Any] = json.loads(text)
-    return Layer(values, lambda _: origin)
-
-
-def _read(file: Path, *, must_exist: bool) -> bytes | None:
-    try:
-        return file.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not must_exist:
-            return None
-        why = error.strerror
-    except OSError as error:
-        why = error.strerror
-    except ValueError as error:  # a name that no file can have
-        why = str(error)
-    raise InvalidConfig(f"{file}: {why}.", hint="Mend the file, or move it away.", file=str(file))
+    return Layer(values_in(text, file), lambda _: origin)
 
 
 def variable_layer(environ: Mapping[str, str]) -> Layer:

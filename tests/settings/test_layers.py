@@ -1,6 +1,7 @@
 """Flags over variables over the file over the defaults, and what is wrong is named with its place."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from mycelium.errors import InvalidConfig
 from mycelium.models.base import is_id
 from mycelium.settings import Configuration, Origin, Surroundings, configuration, settings, settings_shown
+from mycelium.settings.file import LARGEST
 from mycelium.settings.origin import flat, nested
 from mycelium.settings.project import namespace_of
 
@@ -173,7 +175,44 @@ def test_a_file_in_another_encoding_is_refused_and_a_byte_order_mark_is_not(read
 
 def test_a_folder_in_its_place_is_refused(read: Read, file: Path) -> None:
     file.mkdir()
-    assert refused(read).message == f"{file}: Is a directory."
+    assert refused(read).message == f"file {file}: Is a directory."
+
+
+def test_a_pipe_in_its_place_is_refused_and_not_waited_for(read: Read, file: Path) -> None:
+    os.mkfifo(file)
+    assert refused(read).message == f"file {file}: not an ordinary file."
+
+
+def test_a_device_or_a_huge_file_in_its_place_is_refused_and_not_read(read: Read, file: Path) -> None:
+    file.symlink_to("/dev/zero")
+    assert refused(read).message == f"file {file}: not an ordinary file."
+    file.unlink()
+    file.write_bytes(b" " * LARGEST + b"{}")
+    assert refused(read).message == f"file {file}: larger than 1024 KiB."
+
+
+def test_a_link_in_its_place_has_to_lead_to_a_file(read: Read, file: Path) -> None:
+    file.symlink_to(file.with_name("team.json"))
+    assert refused(read).message == f"file {file}: a link that leads nowhere."
+    file.with_name("team.json").write_text('{"coordination": {"mode": "sqlite"}}')
+    assert read().settings.coordination.mode == "sqlite"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"coordination": {"mode": "redis", "mode": "markdown"}}', "mode"),
+        ('{"coordination": {"redis": {"db": 1, "retry_attempts": 1, "db": 1}}}', "db"),
+        ('{"coordination": {"mode": "redis"}, "coordination": {}}', "coordination"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_since_only_one_could_count(
+    read: Read, file: Path, text: str, key: str
+) -> None:
+    file.write_text(text)
+    error = refused(read)
+    assert error.message == f"file {file}: {key!r} is there more than once."
+    assert error.data["file"] == str(file)
 
 
 @pytest.mark.parametrize("name", ["nowhere.json", "nowhere/config.json", "x\0y"])
