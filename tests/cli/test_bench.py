@@ -174,23 +174,42 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_ctrl_c_leaves_nothing(scratch: Path, running: Callable[..., subprocess.Popen[bytes]]) -> None:
+STOPS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+
+@STOPS
+def test_a_stopped_run_leaves_nothing(
+    scratch: Path, running: Callable[..., subprocess.Popen[bytes]], number: signal.Signals, code: int
+) -> None:
     process = running()
     until(lambda: list(scratch.rglob("raw.db")))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (code, b"", b"")
     assert not list(scratch.iterdir())
 
 
-def test_ctrl_c_leaves_nothing_in_a_server(
-    scratch: Path, redis: RedisServer, running: Callable[..., subprocess.Popen[bytes]]
+@STOPS
+def test_a_stopped_run_leaves_nothing_in_a_server(
+    redis: RedisServer, running: Callable[..., subprocess.Popen[bytes]], number: signal.Signals, code: int
 ) -> None:
     with redis.plain() as plain:
         before = plain.dbsize()
         process = running("--backend", redis.url())
         until(lambda: plain.dbsize() != before)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE) == (b"", b"")
+        assert (process.returncode, plain.dbsize()) == (code, before)
+
+
+def test_impatience_does_not_disturb_the_clearing_up(
+    redis: RedisServer, running: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    with redis.plain() as plain:
+        before = plain.dbsize()
+        process = running("--backend", redis.url())
+        until(lambda: plain.dbsize() > before + 300)
+        until(lambda: process.poll() is not None or process.send_signal(signal.SIGINT))
         assert process.communicate(timeout=PATIENCE) == (b"", b"")
         assert (process.returncode, plain.dbsize()) == (130, before)
 

@@ -11,6 +11,7 @@ from mycelium.errors import InvalidInput
 from mycelium_server.bench.figures import Report
 from mycelium_server.bench.plot import draw
 from mycelium_server.bench.run import run_bench
+from mycelium_server.bench.stopping import unless_stopped
 from mycelium_server.bench.tables import headline, of_operations, of_sizes
 from mycelium_server.cli.output import for_people, print_json, printable, show
 
@@ -21,7 +22,7 @@ async def bench_and_show(
     """Measure a backend and print the report. A picture that cannot be drawn is told before anything is measured."""
     if plot is not None:
         _check_writable(plot)
-    report = await run_bench(backend, agents=agents, calls=calls)
+    report = await unless_stopped(lambda: run_bench(backend, agents=agents, calls=calls))
     _show(report, as_json=as_json)
     if plot is not None:
         _write(plot, draw(report))
