@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,36 @@ def test_a_file_of_nobody_is_refused_with_what_would_do(mycelium: Command, conte
     said = refusal(mycelium, "odd")
     assert said.startswith("invalid_input: odd: ")
     assert "the tasks.json of taskqueue-mcp or Task Master, or the folder of Backlog.md" in said
+
+
+@pytest.mark.parametrize("before", [b"", b"[", b'{"kind":"mycelium","format":1}\n', b"\n" * 9])
+def test_content_without_an_end_is_refused(mycelium: Command, tmp_path: Path, before: bytes) -> None:
+    endless = tmp_path / "endless"
+    endless.write_bytes(before)
+    with endless.open("r+b") as file:
+        file.truncate(65 * 1024 * 1024)  # a hole, which takes no room on the disk
+    assert refusal(mycelium, str(endless)).startswith(f"invalid_input: {endless}: more than 64 MiB")
+
+
+def test_a_device_without_an_end_is_refused(mycelium: Command) -> None:
+    assert refusal(mycelium, "/dev/zero").startswith("invalid_input: /dev/zero: more than 64 MiB")
+
+
+def test_blank_lines_without_an_end_are_refused(mycelium: Command) -> None:
+    Path("blank").write_bytes(b"\n" * 100_000)
+    assert refusal(mycelium, "blank").startswith("invalid_input: blank: nothing but blank lines.")
+
+
+def test_a_pipe_is_read_when_somebody_writes_and_not_waited_for_forever(
+    mycelium: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=lambda: Path("pipe").write_text(json.dumps(QUEUE)), daemon=True)
+    writer.start()
+    assert mycelium("import", "pipe").code == 0
+    writer.join(timeout=20)
+    monkeypatch.setattr("mycelium_server.cli.sources.WRITER_SECONDS", 0.05)
+    assert mycelium.fail(2, "import", "pipe").startswith("invalid_input: pipe: a pipe into which nobody writes.")
 
 
 def test_a_folder_of_nobody_or_of_two_is_refused(mycelium: Command) -> None:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from mycelium.client.arrivals import read_export
 from mycelium.client.base import system_clock
 from mycelium.errors import InvalidInput
 from mycelium_server.cli.options import opened
 from mycelium_server.cli.progress import Progress, conclude, no_file
+from mycelium_server.cli.sources import lines_of, opened_file, stdin
+from mycelium_server.migrate.files import all_of
 from mycelium_server.migrate.recognise import HINT, is_export, read_file, read_folder
 
 if TYPE_CHECKING:
     from mycelium_server.migrate.foreign import Foreign
+
+MOST_BLANKS: Final = 1000
+"""Lines before the first that says something."""
 
 
 async def import_from(backend: str, file: Path | None, *, as_json: bool) -> None:
     """Take over what is in the file, all or nothing. All of it is read and checked before a store is made."""
     try:
         if file is None or str(file) == "-":
-            await _import(backend, _stdin(), "stdin", as_json=as_json)
+            await _import(backend, stdin(), "stdin", as_json=as_json)
         elif _is_folder(file):
             await _take_in(backend, read_folder(file), as_json=as_json)
         else:
-            with file.open("rb") as content:
+            with opened_file(file) as content:
                 await _import(backend, content, str(file), as_json=as_json)
     except OSError as error:
         raise no_file(file or Path("-"), error) from None
@@ -37,30 +41,27 @@ def _is_folder(file: Path) -> bool:
     return file.is_dir()
 
 
-def _stdin() -> BinaryIO:
-    if sys.stdin.isatty():
-        raise InvalidInput("Nothing to import.", hint="Name a file, or send one in: mycelium import < FILE.")
-    return sys.stdin.buffer
-
-
 async def _import(backend: str, content: BinaryIO, name: str, *, as_json: bool) -> None:
     """Its first line tells what it is."""
-    head = _head(content)
+    lines = lines_of(content, name)
+    head = _head(lines, name)
     if not head:
         raise InvalidInput("Nothing to import: it is empty.", hint=HINT)
     if is_export(head[-1]):
-        await _take_over(backend, chain(head, content), as_json=as_json)
+        await _take_over(backend, chain(head, lines), as_json=as_json)
     else:
-        await _take_in(backend, read_file(b"".join(head) + content.read(), name), as_json=as_json)
+        await _take_in(backend, read_file(all_of(content, name, b"".join(head)), name), as_json=as_json)
 
 
-def _head(content: Iterator[bytes]) -> list[bytes]:
+def _head(lines: Iterator[bytes], name: str) -> list[bytes]:
     """All lines up to the first that is not blank."""
     head: list[bytes] = []
-    for line in content:
+    for line in lines:
         head.append(line)
         if line.strip():
             break
+        if len(head) > MOST_BLANKS:
+            raise InvalidInput(f"{name}: nothing but blank lines.", hint=HINT, file=name)
     return head
 
 

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from mycelium.errors import InvalidInput
 from mycelium_server.migrate.backlog import backlog_in, read_backlog
+from mycelium_server.migrate.files import bytes_of
 from mycelium_server.migrate.foreign import Foreign
 from mycelium_server.migrate.taskmaster import is_master, read_master
 from mycelium_server.migrate.taskqueue import is_queue, read_queue
@@ -59,5 +60,5 @@ def read_folder(folder: Path) -> Foreign:
     if backlog is not None:
         return read_backlog(backlog)
     if master.is_file():
-        return read_file(master.read_bytes(), str(master))
+        return read_file(bytes_of(master), str(master))
     raise InvalidInput(f"{folder}: a folder with nothing that an import reads.", hint=HINT, file=str(folder))
