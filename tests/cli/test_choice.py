@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -114,7 +115,21 @@ def test_a_sentinel_that_is_not_there_is_passed_over(project: Path) -> None:
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{free_port()}/0?service=main"
     (tried,) = chosen(project, REDIS_URL=url).tried
     assert tried.startswith(url.replace("service=main", "namespace=My-project").partition("?")[0])
-    assert "it does not answer" in tried
+    assert tried.endswith(": Sentinel does not answer, or names no primary 'main' that is up")
+
+
+def test_a_redis_that_shows_a_certificate_of_nobody_known_is_an_error(project: Path, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
+    subprocess.run([*made, "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
+    port = free_port()
+    tls = ["--tls-port", str(port), "--tls-key-file", key, "--tls-cert-file", certificate, "--tls-auth-clients", "no"]
+    with redis_server(tmp_path / "tls", *map(str, tls)):
+        with pytest.raises(BackendUnavailable, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            chosen(project, REDIS_URL=f"rediss://127.0.0.1:{port}")
+        assert caught.value.data["reason"] == "refused"
+        known = f"rediss://127.0.0.1:{port}?ssl_cert_reqs=none"
+        assert chosen(project, REDIS_URL=known).tried == ()
 
 
 def test_markdown_where_its_folder_is_and_no_database(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final, TypeAlias, cast
@@ -33,6 +34,7 @@ def silence_of(url: str) -> str:
 
 def _silence_of(client: Client, address: Address) -> str:
     from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, RedisError, TimeoutError
+    from redis.sentinel import MasterNotFoundError
 
     try:
         with closing(client):
@@ -41,13 +43,21 @@ def _silence_of(client: Client, address: Address) -> str:
         raise _refused(address, str(error) if address.password else "it wants a password, and none is set") from error
     except BusyLoadingError as error:
         raise _refused(address, str(error)) from error
+    except MasterNotFoundError:  # whose own text is a page of the driver's settings
+        return f"Sentinel does not answer, or names no primary {address.settings.service!r} that is up"
     except (ConnectionError, TimeoutError, OSError) as error:
-        if NO_MORE_CLIENTS in str(error):
+        if NO_MORE_CLIENTS in str(error) or _is_of_tls(error):
             raise _refused(address, str(error)) from error
         return f"it does not answer ({str(error).rstrip('.') or type(error).__name__})"
     except RedisError as error:
         raise _refused(address, str(error)) from error
     return ""
+
+
+def _is_of_tls(error: BaseException) -> bool:
+    """Whether there was an answer that TLS did not accept, such as another's certificate."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, ssl.SSLError) or (cause is not None and _is_of_tls(cause))
 
 
 def _refused(address: Address, why: str) -> BackendUnavailable:
