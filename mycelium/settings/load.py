@@ -18,6 +18,7 @@ from mycelium.settings.names import settings, value_of
 from mycelium.settings.origin import Layer, Origin, flat
 from mycelium.settings.problems import explained
 from mycelium.settings.project import FOLDER, namespace_of, project_around
+from mycelium.settings.within import with_address
 
 FILE: Final = "config.json"
 VARIABLE: Final = "MYCELIUM_CONFIG"
@@ -97,8 +98,8 @@ def configuration(surroundings: Surroundings) -> Configuration:
         file_layer(file, must_exist=named is not None),
     )
     origins = {name: layer.origin_of(name) for layer in reversed(layers) for name in flat(layer.values)}
-    settled = _settled(layers, origins)
-    return Configuration(settled, origins, surroundings.cwd, project, folder, file)
+    settled, all_origins = with_address(_settled(layers, origins), origins)
+    return Configuration(settled, all_origins, surroundings.cwd, project, folder, file)
 
 
 def _named_by(environ: Mapping[str, str]) -> Path | None:

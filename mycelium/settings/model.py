@@ -34,7 +34,8 @@ class Redis(Section):
 
     url: Address = _setting(
         "redis://localhost:6379",
-        "Where Redis is: redis://, rediss://, redis+sentinel://HOST,HOST/0?service=NAME or redis+cluster://HOST,HOST.",
+        "Where Redis is: redis://, rediss://, redis+unix:///SOCKET, redis+sentinel://HOST,HOST/0?service=NAME or "
+        "redis+cluster://HOST,HOST.",
         "MYCELIUM_REDIS_URL",
         "REDIS_URL",
     )

@@ -16,11 +16,14 @@ MOST: Final = 5
 WORDS: Final[Mapping[str, str]] = {"extra_forbidden": "no such setting", "json_type": "must be a JSON object"}
 
 
-def explained(error: ValidationError, origin_of: Callable[[str], Origin]) -> InvalidConfig:
-    """One error that names every setting that is wrong, and the file, the variable or the flag that has it."""
+def explained(error: ValidationError, origin_of: Callable[[str], Origin], *, within: str = "") -> InvalidConfig:
+    """One error that names every setting that is wrong, and the file, the variable or the flag that has it.
+
+    `within` is the setting whose parts were looked at, where it was not the whole.
+    """
     # Without what was found there, which may be a password.
     found = error.errors(include_url=False, include_input=False)
-    named = [(_name(each), each) for each in found]
+    named = [(f"{within}: {_name(each)}" if within else _name(each), each) for each in found]
     said = [f"{origin_of(name)}: {_place(name)}{_words(each)}" for name, each in named[:MOST]]
     if len(found) > MOST:
         said.append(f"and {len(found) - MOST} more")
@@ -28,7 +31,7 @@ def explained(error: ValidationError, origin_of: Callable[[str], Origin]) -> Inv
     return InvalidConfig(
         f"{'; '.join(said)}.",
         hint="Correct that and start again; `mycelium config` then shows what is in force.",
-        settings=sorted({name for name, _ in named if name}),
+        settings=sorted({within or name for name, _ in named if name}),
         **_data(origins),
     )
 

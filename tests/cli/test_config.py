@@ -130,3 +130,14 @@ def test_the_doctor_names_what_is_wrong_with_it(config: Command) -> None:
 def test_flags_that_make_no_sense(config: Command, args: list[str], said: str) -> None:
     code = 3 if "oracle" in args else 2
     assert said in config.fail(code, *args)
+
+
+def test_it_shows_what_the_address_of_redis_says_and_refuses_what_contradicts_it(
+    config: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@h/3")
+    shown = rows(config, "config")
+    assert shown["coordination.redis.db"] == ("3", "variable REDIS_URL")
+    assert shown["coordination.redis.password"] == ("***", "variable REDIS_URL")
+    monkeypatch.setenv("REDIS_DB", "2")
+    assert "is another than the one in coordination.redis.url" in config.fail(2, "config")
