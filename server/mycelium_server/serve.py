@@ -48,8 +48,8 @@ async def serve_stdio(*, url: str, agent: str | None) -> None:
 
 
 def _check_streams() -> None:
-    # Python has None for a stream that was closed before it started, whatever its types say.
-    streams: dict[str, object] = {"stdin": sys.stdin, "stdout": sys.stdout}
+    # Python has None for a stream that was closed before it started.
+    streams = {"stdin": sys.__stdin__, "stdout": sys.__stdout__}
     if closed := [name for name, stream in streams.items() if stream is None]:
         raise InvalidInput(f"There is no {' and no '.join(closed)}.", hint="Start it with both open: MCP needs them.")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -125,6 +126,44 @@ def test_a_reader_that_leaves_early_is_no_error(env: Mapping[str, str]) -> None:
         assert process.stderr.read() == ""
         process.wait(PATIENCE)
     assert process.returncode == 0
+
+
+def in_shell(env: Mapping[str, str], command: str) -> tuple[int, str]:
+    """The exit code and stderr of a command line with redirections; stderr must not tell of Python's insides."""
+    line = f"{shlex.join(MYCELIUM)} {command}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    return done.returncode, done.stderr
+
+
+WRITERS = ["tasks", "tasks --json", "config", "doctor", "export", "events --follow --after 0", "--version"]
+
+
+@pytest.mark.parametrize("command", WRITERS)
+@pytest.mark.parametrize(("to", "why"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")])
+def test_output_that_goes_nowhere_is_told_in_one_line(env: Mapping[str, str], command: str, to: str, why: str) -> None:
+    anyio.run(fill, env)
+    code, err = in_shell(env, f"{command} {to}")
+    assert code == 2
+    assert f"stdout: {why}." in err
+    assert err.count("\n") == 1
+
+
+def test_long_output_to_a_full_device_is_told_too(env: Mapping[str, str]) -> None:
+    in_shell(env, f"create long --payload '{json.dumps({'text': 'x' * 100_000})}'")
+    assert in_shell(env, "export >/dev/full") == (
+        2, "invalid_input: stdout: No space left on device. Send the output elsewhere.\n",
+    )  # fmt: skip
+
+
+def test_a_command_that_writes_nothing_needs_no_stdout(env: Mapping[str, str], tmp_path: Path) -> None:
+    anyio.run(fill, env)
+    assert in_shell(env, f"export {tmp_path}/out.jsonl >&- 2>&-") == (0, "")
+    assert (tmp_path / "out.jsonl").read_text().startswith('{"kind": "mycelium"')
+    assert in_shell(env, "import <&-")[1].startswith("invalid_input: Nothing to import")
 
 
 def test_titles_survive_an_old_terminal(env: Mapping[str, str]) -> None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from functools import wraps
-from io import TextIOWrapper
 from typing import Any, ClassVar, Final, ParamSpec
 
 import anyio
@@ -16,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from mycelium.errors import InvalidInput, MyceliumError, NotFound, StoreError
+from mycelium_server.cli.streams import give_up_stdout, lost_output, ready_streams
 
 REFUSED: Final = 1
 """The state of the store says no, what was asked for is not there, or a check failed."""
@@ -36,17 +36,22 @@ class Usage(InvalidInput):
 
 def run(app: typer.Typer, args: Sequence[str]) -> int:
     """Run one command line and give its exit code. What goes wrong is told in one line on stderr."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # no terminal is too old to show a title
+    ready_streams()
     try:
         command = typer.main.get_command(_narrowed(app, args))
         code: Any = command.main(list(args), prog_name="mycelium", standalone_mode=False)
+        sys.stdout.flush()
     except TyperException as error:
         tell(_usage(error), as_json=_wants_json(args))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if (lost := lost_output(error)) is None:
+            raise
+        give_up_stdout()
+        tell(lost, as_json=_wants_json(args))
+        return USAGE
     return code if isinstance(code, int) else 0
 
 
@@ -81,8 +86,7 @@ def runs(command: Callable[P, Awaitable[None]]) -> Callable[P, None]:
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # Whoever read has seen enough. Python would complain once more when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            give_up_stdout()  # whoever read has seen enough
             raise typer.Exit(0) from None
 
     return run
