@@ -213,6 +213,25 @@ def test_a_file_of_nobody_is_refused_with_what_would_do(mycelium: Command, conte
     assert "the tasks.json of taskqueue-mcp or Task Master, or the folder of Backlog.md" in said
 
 
+@pytest.mark.parametrize(
+    "content",
+    [{"projects": []}, {"projects": [{"projectId": "p", "tasks": []}]}, {"tasks": []}, {"a": {"tasks": []}}],
+)
+def test_a_file_without_a_task_is_refused(mycelium: Command, content: Any) -> None:
+    assert refusal(mycelium, written(content)).startswith("invalid_input: tasks.json: there is no task in it.")
+
+
+def test_a_folder_without_a_task_is_refused(mycelium: Command) -> None:
+    Path("backlog/tasks").mkdir(parents=True)
+    Path("backlog/config.yml").write_text("project_name: Shop\n", encoding="utf-8")
+    assert refusal(mycelium, "backlog").startswith("invalid_input: backlog: there is no task in it.")
+
+
+def test_a_project_without_a_task_comes_along_with_others(mycelium: Command) -> None:
+    content = {"projects": [{"projectId": "p", "tasks": []}, *QUEUE["projects"]]}
+    assert mycelium("import", written(content), "--json").data["workflows"] == 3
+
+
 @pytest.mark.parametrize("before", [b"", b"[", b'{"kind":"mycelium","format":1}\n', b"\n" * 9])
 def test_content_without_an_end_is_refused(mycelium: Command, tmp_path: Path, before: bytes) -> None:
     endless = tmp_path / "endless"
@@ -247,7 +266,7 @@ def test_a_folder_of_nobody_or_of_two_is_refused(mycelium: Command) -> None:
     Path("empty").mkdir()
     assert "a folder with nothing that an import reads" in refusal(mycelium, "empty")
     Path(".taskmaster/tasks").mkdir(parents=True)
-    written({"tasks": []}, ".taskmaster/tasks/tasks.json")
+    written({"tasks": [{"id": 1}]}, ".taskmaster/tasks/tasks.json")
     Path("backlog/tasks").mkdir(parents=True)
     Path("backlog/config.yml").write_text("project_name: Shop\n", encoding="utf-8")
     said = refusal(mycelium, ".")

@@ -87,6 +87,8 @@ async def _each(lines: Iterable[bytes]) -> AsyncGenerator[str]:
 async def _take_in(backend: str, foreign: Foreign, *, as_json: bool) -> None:
     from mycelium_server.migrate.records import records_of
 
+    if not any(group.tasks for group in foreign.groups):
+        raise InvalidInput(f"{foreign.file}: there is no task in it.", hint=HINT, file=foreign.file)
     records = records_of(foreign, system_clock())
     async with opened(backend, make=True) as m:
         taken = await m.take_in(records)
