@@ -15,6 +15,10 @@ from mycelium.settings.names import settings
 from mycelium.settings.origin import Layer, Origin, nested
 from mycelium.settings.problems import explained
 
+MODE: Final = "coordination.mode"
+SET: Final = "--set"
+BACKEND_OR_SET: Final = "--backend or --set"
+"""Either of them may name the mode."""
 TASKQUEUE_MODE: Final = "TASKQUEUE_MODE"
 """Switches one mode on, where `MYCELIUM_MODE` names one."""
 SWITCH: Final[Mapping[str, bool]] = {
@@ -96,8 +100,8 @@ def flag_layer(flags: Mapping[str, str]) -> Layer:
     """
     if unknown := [name for name in flags if name not in settings()]:
         raise InvalidConfig(
-            f"There is no setting {', '.join(map(repr, unknown))}.",
+            f"flag {SET}: there is no setting {', '.join(map(repr, unknown))}.",
             hint="`mycelium config` lists them all.",
             settings=unknown,
         )
-    return Layer(nested(flags), lambda _: Origin("flag"))
+    return Layer(nested(flags), lambda name: Origin("flag", BACKEND_OR_SET if name == MODE else SET))

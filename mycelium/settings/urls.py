@@ -13,10 +13,10 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from mycelium.errors import UnknownBackend
+from mycelium.settings.layers import MODE
 from mycelium.settings.load import Surroundings
 from mycelium.settings.model import MODES
 
-MODE: Final = "coordination.mode"
 AUTO: Final = "auto"
 FILE: Final = "config"
 

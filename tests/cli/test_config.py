@@ -37,7 +37,7 @@ def test_every_setting_is_shown_with_where_it_comes_from(config: Command, monkey
     assert shown["coordination.mode"] == ("redis", f"file {file}")
     assert shown["coordination.redis.retry_attempts"] == ("7", f"file {file}")
     assert shown["coordination.redis.db"] == ("3", "variable REDIS_DB")
-    assert shown["coordination.redis.retry_delay_ms"] == ("5", "flag")
+    assert shown["coordination.redis.retry_delay_ms"] == ("5", "flag --set")
     assert shown["coordination.redis.namespace"] == ("here", "default")
     assert shown["coordination.redis.connection_timeout_seconds"] == ("5", "default")
     assert shown["coordination.redis.password"] == ("", "default")
@@ -66,7 +66,10 @@ def test_passwords_are_hidden(config: Command, monkeypatch: pytest.MonkeyPatch) 
 
 def test_it_says_who_named_the_backend(config: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = rows(config, "config", "-b", "sqlite")
-    assert (shown["backend"], shown["coordination.mode"]) == (("sqlite", "flag --backend"), ("sqlite", "flag"))
+    assert (shown["backend"], shown["coordination.mode"]) == (
+        ("sqlite", "flag --backend"),
+        ("sqlite", "flag --backend or --set"),
+    )
     monkeypatch.setenv("MYCELIUM_BACKEND", "sqlite:///team.db")
     assert rows(config, "config")["backend"] == ("sqlite:///team.db", "variable MYCELIUM_BACKEND")
 
@@ -117,19 +120,28 @@ def test_the_doctor_names_what_is_wrong_with_it(config: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--set", "x", "config"], "--set wants NAME=VALUE"),
-        (["--set", "=1", "config"], "--set wants NAME=VALUE"),
-        (["--set", "coordination.mode=auto", "config", "-b", "sqlite:///x.db"], "a URL names the store whole"),
-        (["--set", "coordination.mode=auto", "config", "-b", "redis"], "two modes"),
-        (["--set", "redis.db=1", "config"], "There is no setting 'redis.db'"),
-        (["--set", "coordination.redis.db=x", "config"], "flag: coordination.redis.db"),
+        (["--set", "x", "config"], "value for --set: wanted is NAME=VALUE, not 'x'"),
+        (["--set", "=1", "config"], "value for --set: wanted is NAME=VALUE, not '=1'"),
+        (["--set", "coordination.redis.db", "tasks"], "value for --set: wanted is NAME=VALUE"),
+        (["--set", "config=/nope", "tasks"], "value for --set: there is no setting 'config'"),
+        (
+            ["--set", "coordination.mode=auto", "config", "-b", "sqlite:///x.db"],
+            "value for --set: a URL names the store",
+        ),
+        (["--config", "x.json", "config", "-b", "sqlite:///x.db"], "value for --config: a URL names the store whole"),
+        (["--set", "coordination.mode=auto", "config", "-b", "redis"], "value for --set coordination.mode: beside the"),
+        (["--set", "redis.db=1", "config"], "flag --set: there is no setting 'redis.db'"),
+        (["--set", "coordination.redis.db=x", "config"], "flag --set: coordination.redis.db"),
+        (["--set", "coordination.mode=x", "config"], "flag --backend or --set: coordination.mode"),
         (["--config", "nowhere.json", "config"], "nowhere.json: No such file"),
         (["config", "-b", "oracle"], "'oracle' names no store"),
     ],
 )
 def test_flags_that_make_no_sense(config: Command, args: list[str], said: str) -> None:
     code = 3 if "oracle" in args else 2
-    assert said in config.fail(code, *args)
+    told = config.fail(code, *args)
+    assert said in told
+    assert "MYCELIUM_BACKEND" not in told
 
 
 def test_it_shows_what_the_address_of_redis_says_and_refuses_what_contradicts_it(

@@ -90,7 +90,7 @@ def test_variables_go_over_the_file_and_flags_over_variables(read: Read, file: P
     assert (redis.retry_attempts, redis.db, redis.retry_delay_ms) == (1, 2, 3)
     assert found.origin("coordination.redis.retry_attempts") == Origin("file", str(file))
     assert found.origin("coordination.redis.db") == Origin("variable", "REDIS_DB")
-    assert found.origin("coordination.redis.retry_delay_ms") == Origin("flag")
+    assert found.origin("coordination.redis.retry_delay_ms") == Origin("flag", "--set")
 
 
 @pytest.mark.parametrize("name", settings())
@@ -268,7 +268,7 @@ def test_two_variables_that_contradict_each_other_are_refused(read: Read) -> Non
 
 @pytest.mark.parametrize("name", ["redis.db", "coordination", "coordination.redis", "coordination.redis.bd", ""])
 def test_a_flag_for_a_setting_that_is_none_is_refused(read: Read, name: str) -> None:
-    with pytest.raises(InvalidConfig, match="There is no setting"):
+    with pytest.raises(InvalidConfig, match="flag --set: there is no setting"):
         read({name: "1"})
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 
 MODE: Final = "coordination.mode"
+CONFIG_FILE: Final = "config"
+"""Under which the name of another file travels with the settings."""
+SET: Final = "--set"
+CONFIG: Final = "--config"
 
 
 def settled(context: typer.Context, backend: str) -> str:
@@ -25,9 +29,10 @@ def settled(context: typer.Context, backend: str) -> str:
     if not flags or context.resilient_parsing:
         return backend
     if ":" in backend:
-        raise typer.BadParameter("a URL names the store whole, so --config and --set have nothing to add to it")
+        given = CONFIG if CONFIG_FILE in flags else SET
+        raise typer.BadParameter("a URL names the store whole, and this has nothing to add to it", param_hint=given)
     if backend != "auto" and MODE in flags:
-        raise typer.BadParameter("with --set coordination.mode it names two modes")
+        raise typer.BadParameter(f"beside the mode {backend} there can be no other", param_hint=f"{SET} {MODE}")
     from mycelium.settings import with_flags
 
     return with_flags(backend, flags)
@@ -38,13 +43,15 @@ def flags_of(context: typer.Context) -> dict[str, str]:
     given: Mapping[str, Any] = context.find_root().params
     flags = dict(_pair(each) for each in given.get("set_", None) or ())
     file: Path | None = given.get("config")
-    return flags if file is None else flags | {"config": str(file)}
+    return flags if file is None else flags | {CONFIG_FILE: str(file)}
 
 
 def _pair(said: str) -> tuple[str, str]:
     name, equals, value = said.partition("=")
     if not equals or not name:
-        raise typer.BadParameter(f"--set wants NAME=VALUE, not {said!r}")
+        raise typer.BadParameter(f"wanted is NAME=VALUE, not {said!r}", param_hint=SET)
+    if name.strip() == CONFIG_FILE:  # which is not a setting, though it travels with them
+        raise typer.BadParameter(f"there is no setting {name.strip()!r}; see {CONFIG}", param_hint=SET)
     return name.strip(), value
 
 
