@@ -62,7 +62,10 @@ def measured(said: Said, mode: str, raw: str) -> None:
     }
 
 
-@pytest.mark.parametrize(("kind", "raw"), [("memory", ""), ("sqlite", "sqlite3"), ("markdown", "plain files")])
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [("memory", ""), ("sqlite", "sqlite3"), ("taskqueue", "sqlite3"), ("markdown", "plain files")],
+)
 def test_a_backend_is_measured_beside_its_bare_driver(mycelium: Command, scratch: Path, kind: str, raw: str) -> None:
     measured(mycelium.succeed("bench", "--backend", kind, *SMALL, "--json"), kind, raw)
     assert not list(scratch.iterdir())
@@ -104,7 +107,12 @@ def test_pipes_get_rows_and_the_picture_is_drawn(mycelium: Command, scratch: Pat
     [
         ("--backend", "sqlite:///team.db"),
         ("--backend", "markdown:///notes"),
+        ("--backend", "taskqueue:///team.db"),
         ("--backend", "auto"),
+        ("--backend", "rediss"),
+        ("--backend", "redis+sentinel://localhost/0?service=mymaster"),
+        ("--backend", "redis+cluster://localhost"),
+        ("--backend", "redis://localhost/0?nosuch=1"),
         ("--backend", "postgres://localhost"),
         ("--agents", "0"),
         ("--calls", "0"),

@@ -16,7 +16,7 @@ from anyio.streams.text import TextReceiveStream
 
 from mycelium import Mycelium
 from mycelium_server.bench.figures import Operation, Timing
-from mycelium_server.bench.places import Ground
+from mycelium_server.bench.ground import Ground
 from mycelium_server.bench.publisher import Order, publish_timed
 from mycelium_server.bench.team import CHANNEL
 
@@ -117,7 +117,7 @@ async def _messages(ground: Ground) -> AsyncGenerator[int]:
 
 
 def _raw(ground: Ground, count: int) -> Order:
-    return Order(ground.url.partition("?")[0], count, _channel(ground))
+    return Order(ground.plain, count, _channel(ground))
 
 
 def _channel(ground: Ground) -> str:

@@ -14,9 +14,11 @@ from mycelium import Mycelium
 from mycelium.errors import BackendUnavailable, InvalidInput, MyceliumError
 from mycelium_server.bench.delivery import measure_delivery
 from mycelium_server.bench.figures import Report
-from mycelium_server.bench.places import AGENTS, CALLS, Ground, RawTeam, ground_for, kind_of
+from mycelium_server.bench.ground import Ground, RawTeam
+from mycelium_server.bench.places import ground_for
 from mycelium_server.bench.rounds import Rounds
 from mycelium_server.bench.sizes import STEPS, measure_sizes
+from mycelium_server.bench.subject import AGENTS, CALLS, Subject, subject_of
 from mycelium_server.bench.team import Ours
 
 MOST_AGENTS = 10_000
@@ -27,20 +29,20 @@ async def run_bench(backend: str, *, agents: int | None, calls: int | None) -> R
     """Measure a backend. A bar shows how far it is, where somebody watches.
 
     Raises:
-        InvalidInput: this cannot be measured.
+        InvalidInput: this cannot be measured, or a setting is wrong.
         StoreError: the store cannot be used.
     """
-    kind = kind_of(backend)
-    agents = AGENTS[kind] if agents is None else agents
-    calls = CALLS[kind] if calls is None else calls
+    subject = subject_of(backend)
+    agents = AGENTS[subject.kind] if agents is None else agents
+    calls = CALLS[subject.kind] if calls is None else calls
     _check("agents", agents, MOST_AGENTS)
     _check("calls", calls, MOST_CALLS)
     with _one_error():
-        return await _measure(backend, agents, calls)
+        return await _measure(subject, agents, calls)
 
 
-async def _measure(backend: str, agents: int, calls: int) -> Report:
-    async with ground_for(backend) as ground, _teams(ground, agents) as (m, ours, raw):
+async def _measure(subject: Subject, agents: int, calls: int) -> Report:
+    async with ground_for(subject) as ground, _teams(ground, agents) as (m, ours, raw):
         rounds = Rounds([ours, raw] if raw is not None else [ours], agents=agents, calls=calls)
         with _progress(rounds.steps + STEPS + 1) as step:
             operations = await rounds.measure(step)

@@ -12,8 +12,8 @@ from typing import Final
 import anyio
 
 from mycelium_server.bench.figures import Size
+from mycelium_server.bench.ground import SIZES, Ground
 from mycelium_server.bench.grower import Order
-from mycelium_server.bench.places import SIZES, Ground
 
 COUNTS: Final = (200, 2000)
 """At least and at most so many agents, and so many tasks, are added to see by how much everything grows."""
@@ -52,7 +52,7 @@ async def _grown(ground: Ground, agents: int, tasks: int) -> dict[str, int]:
     found: dict[str, int] = json.loads(done.stdout)
     if ground.server is not None:
         found["memory of the server"] = (await ground.server.info("memory"))["used_memory"]
-    elif ground.kind != "memory":
+    elif ground.folder is not None:
         found["disk"] = sum(_on_disk(file) for file in (ground.folder / SIZES).rglob("*"))
     return found
 

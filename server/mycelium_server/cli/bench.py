@@ -9,6 +9,7 @@ import typer
 
 from mycelium_server.cli.options import AsJson
 from mycelium_server.cli.run import runs
+from mycelium_server.cli.settings import settled
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +27,8 @@ async def bench(
             "-b",
             envvar="MYCELIUM_BENCH_BACKEND",
             metavar="KIND",
-            help="Measure memory, sqlite, markdown, redis, or a server: redis://HOST:PORT/DB.",
+            callback=settled,
+            help="Measure memory, sqlite, taskqueue, markdown, redis, or a server: redis://HOST:PORT/DB.",
         ),
     ] = "sqlite",
     agents: Annotated[
