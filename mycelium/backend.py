@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from mycelium.errors import BackendUnavailable
 from mycelium.models import ClaimRequest, Due, Event, EventQuery, Page, Query, Record, Stats, Task
 from mycelium.rules import Change, Rule, View
 
@@ -29,6 +30,11 @@ class Committed(Generic[T]):
     events: Sequence[Event] = ()
 
 
+def closed(url: str) -> BackendUnavailable:
+    """What every call on a closed backend raises."""
+    return BackendUnavailable(f"{url} was closed.", hint="Open it for as long as you need it.", url=url)
+
+
 class Bell(Protocol):
     """Rings when the store may have changed, in this process or another."""
 
@@ -44,7 +50,8 @@ class Bell(Protocol):
 class Backend(Protocol):
     """Keeps records and the event log. It holds no rule: it applies those it is given, each whole or not at all.
 
-    Every method raises `StoreError` leaves where the store itself fails, and nothing of its driver's.
+    Every method raises `StoreError` leaves where the store itself fails, and nothing of its driver's; after `aclose`
+    all of them raise `closed`.
     """
 
     @property

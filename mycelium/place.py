@@ -38,7 +38,11 @@ class Place(Protocol):
         ...
 
     def exists(self) -> bool:
-        """Whether there is a store."""
+        """Whether there is a store.
+
+        Raises:
+            StoreError: that cannot be found out.
+        """
         ...
 
     def examine(self) -> list[Finding]:

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TypeVar, cast
 from uuid import uuid4
 
-from mycelium.backend import Bell, Clock, Committed, Grant
-from mycelium.errors import BackendUnavailable, Conflict, InvalidCursor
+from mycelium.backend import Bell, Clock, Committed, Grant, closed
+from mycelium.errors import Conflict, InvalidCursor
 from mycelium.models import (
     PRIORITY_RANK,
     Agent,
@@ -150,7 +150,7 @@ class MemoryBackend:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise BackendUnavailable("This store was closed.", hint="Open one for as long as you need it.")
+            raise closed(self.url)
 
     def _view(self) -> MemoryView:
         self._check_open()
@@ -203,10 +203,9 @@ class MemoryView:
     def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
         return [next((_own(task) for task in self.all(Task) if task.idempotency_key == key), None) for key in keys]
 
-    def waiters(self, task_id: str) -> Sequence[Waiter]:
-        return [
-            Waiter(task.id, task.run_when) for task in self.all(Task) if task.blocked and task_id in task.depends_on
-        ]
+    def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
+        blocked = [task for task in self.all(Task) if task.blocked]
+        return [[Waiter(task.id, task.run_when) for task in blocked if key in task.depends_on] for key in task_ids]
 
     def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
         task = self.get(Task, task_id)

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from mycelium.models import OPEN, TASKS, WORKFLOWS, RunWhen, Task, TaskStatus, Workflow, WorkflowStatus
-from mycelium.rules.view import Draft, about
+from mycelium.rules.view import Draft, Waiter, about
 
 
 def settle(draft: Draft, *tasks: Task) -> None:
     """Unblock or skip the tasks that wait on these, and on those skipped, and finish workflows that are done."""
     settled: dict[str, Task] = {}
-    queue = list(tasks)
-    while queue:
-        task = queue.pop()
-        settled[task.id] = task  # not sooner: who also waits on it is decided when its own turn comes
-        queue.extend(_release_waiters(draft, task, settled))
+    generation = list(tasks)
+    while generation:
+        # The store knows nobody who waits on a task that this very change creates.
+        known = [task.id for task in generation if task.version > 1]
+        waiters = dict(zip(known, draft.view.waiters(known), strict=True))
+        following: list[Task] = []
+        for task in generation:
+            settled[task.id] = task  # not sooner: who also waits on it is decided when its own turn comes
+            following.extend(_release_waiters(draft, task, waiters.get(task.id, ()), settled))
+        generation = following
     for workflow_id in dict.fromkeys(task.workflow_id for task in settled.values() if task.workflow_id):
         _close_workflow(draft, workflow_id, [task for task in settled.values() if task.workflow_id == workflow_id])
 
 
-def _release_waiters(draft: Draft, task: Task, settled: dict[str, Task]) -> Iterable[Task]:
+def _release_waiters(draft: Draft, task: Task, waiters: Sequence[Waiter], settled: dict[str, Task]) -> Iterable[Task]:
     """Decide about everyone that waits on `task`; yield those that will never run."""
-    if task.version == 1:
-        return  # this very change creates it: the store knows nobody who waits on it
     verdicts = {
-        waiter.task_id: _verdict(draft, waiter.task_id, waiter.run_when, task.status, settled)
-        for waiter in draft.view.waiters(task.id)
+        waiter.task_id: _verdict(draft, waiter.task_id, waiter.run_when, task.status, settled) for waiter in waiters
     }
     decided = [key for key, verdict in verdicts.items() if verdict is not None]
     draft.read(Task, decided)

@@ -63,8 +63,8 @@ class View(Protocol):
         """The tasks that were created with these idempotency keys, in their order."""
         ...
 
-    def waiters(self, task_id: str) -> Sequence[Waiter]:
-        """The blocked tasks that wait on this one."""
+    def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
+        """For each of these tasks, the blocked ones that wait on it."""
         ...
 
     def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:

@@ -65,7 +65,7 @@ async def test_a_numbered_database(redis: RedisServer) -> None:
 
 
 async def test_a_cluster(tmp_path: Path, redis: RedisServer) -> None:
-    with redis_server(tmp_path / "own", "--cluster-enabled", "yes") as server:
+    with redis_server(tmp_path / "own", "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         with server.plain() as plain:
             plain.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             with anyio.fail_after(PATIENCE):

@@ -45,8 +45,9 @@ class TableView:
         by_key = {task.idempotency_key: task for task in self.tasks()}
         return [by_key.get(key) for key in keys]
 
-    def waiters(self, task_id: str) -> Sequence[Waiter]:
-        return [Waiter(task.id, task.run_when) for task in self.tasks() if task.blocked and task_id in task.depends_on]
+    def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
+        blocked = [task for task in self.tasks() if task.blocked]
+        return [[Waiter(task.id, task.run_when) for task in blocked if key in task.depends_on] for key in task_ids]
 
     def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
         task = self.get(Task, task_id)

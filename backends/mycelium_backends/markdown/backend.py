@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from anyio import to_thread
 
-from mycelium.backend import Clock
+from mycelium.backend import Clock, closed
 from mycelium.errors import StoreError
 from mycelium.models import Record, Stats
 from mycelium_backends.markdown.folder import Folder
@@ -23,7 +23,7 @@ from mycelium_backends.markdown.view import MarkdownView, damaged
 from mycelium_backends.markdown.watch import Watcher, differing
 from mycelium_backends.markdown.writer import MarkdownWriter, open_folder
 from mycelium_backends.sqlite.backend import SqliteBackend
-from mycelium_backends.sqlite.errors import translated, unavailable
+from mycelium_backends.sqlite.errors import translated
 from mycelium_backends.sqlite.lock import FileLock
 from mycelium_backends.sqlite.url import Address
 from mycelium_backends.sqlite.view import SqliteView
@@ -152,7 +152,7 @@ class MarkdownBackend(SqliteBackend):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise unavailable(self._folder.path, "it was closed")
+            raise closed(self.url)
 
 
 def _look(view: SqliteView, names: Sequence[str]) -> None:

@@ -50,9 +50,12 @@ class MarkdownView(SqliteView):
     def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
         return [self.get(kind, key) for key in keys]
 
-    def waiters(self, task_id: str) -> Sequence[Waiter]:
+    def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
         # One whose file is broken is not touched; it is released when its file is mended.
-        return [waiter for waiter in super().waiters(task_id) if self._index.record("task", waiter.task_id)[0]]
+        return [
+            [waiter for waiter in waiters if self._index.record("task", waiter.task_id)[0]]
+            for waiters in super().waiters(task_ids)
+        ]
 
     def next_ready(self, agent: str, types: Sequence[str]) -> Task | None:
         task = super().next_ready(agent, types)

@@ -18,11 +18,13 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from pydantic import Field
 from pydantic_core import ValidationError
 
-from mycelium.errors import UnknownBackend
+from mycelium.errors import InvalidInput, UnknownBackend
 from mycelium.models.base import Id, Model, invalid
 
 FORMS: Final = ("redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster")
 TLS: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
+ENCODED: Final = " In a password, / is written %2F, # %23, @ %40 and : %3A."
+"""Said instead of repeating what may be a password."""
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"redis+sentinel": 26379}
 
 
@@ -35,7 +37,7 @@ class Settings(Model):
     operation_timeout_seconds: float = Field(default=2, gt=0, le=3600)
     retry_attempts: int = Field(default=3, ge=0, le=100)
     retry_delay_ms: float = Field(default=100, ge=0, le=60_000)
-    service: str = ""
+    service: str = "mymaster"
     """What Sentinel calls the primary."""
 
 
@@ -59,7 +61,7 @@ class Address:
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         path = "" if not self.path else quote(self.path if self.form == "redis+unix" else f"/{self.path}")
         query: dict[str, Any] = {"namespace": self.settings.namespace}
-        if self.settings.service:
+        if self.form == "redis+sentinel":
             query["service"] = self.settings.service
         return f"{self.form}://{hosts}{path}?{urlencode(query)}"
 
@@ -90,8 +92,18 @@ def parse(url: str) -> Address:
         username=unquote(username) or None,
         password=unquote(password) or None,
         settings=_settings(ours),
-        tls=given,
+        tls=_tls(parts.scheme, given),
     )
+
+
+def _tls(form: str, given: Mapping[str, str]) -> Mapping[str, str]:
+    if given and form != "rediss":
+        raise InvalidInput(
+            f"Invalid {', '.join(given)}: only rediss:// is encrypted.",
+            hint="Write rediss://, or leave it out.",
+            fields=sorted(given),
+        )
+    return given
 
 
 def _hosts(form: str, places: str) -> tuple[tuple[str, int], ...]:
@@ -106,7 +118,7 @@ def _hosts(form: str, places: str) -> tuple[tuple[str, int], ...]:
 def _host(form: str, place: str) -> tuple[str, int]:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?", place)
     if match is None or int(match[2] or 1) > 65535:
-        raise _unknown(form, f"{place[:80]!r} is no host and port.")
+        raise _unknown(form, f"What stands behind {form}:// is no host and port.{ENCODED}")
     return match[1], int(match[2] or DEFAULT_PORTS.get(form, 6379))
 
 
@@ -119,7 +131,7 @@ def _socket(path: str) -> str:
 def _database(form: str, path: str) -> str:
     number = path.strip("/")
     if number and not (number.isascii() and number.isdigit()):
-        raise _unknown(form, f"{number[:80]!r} is no number of a database.")
+        raise _unknown(form, f"What stands behind the host is no number of a database.{ENCODED}")
     if number not in {"", "0"} and form == "redis+cluster":
         raise _unknown(form, "A cluster has no numbered databases.")
     return number

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
 
 import anyio
 
-from mycelium.backend import Bell, Clock, Committed, Grant
+from mycelium.backend import Bell, Clock, Committed, Grant, closed
 from mycelium.models import ClaimRequest, Due, Event, EventQuery, Page, Query, Record, Stats, Task
 from mycelium.rules import Rule
 from mycelium_backends.redis.address import Address, parse
@@ -18,7 +19,7 @@ from mycelium_backends.redis.bell import Listener
 from mycelium_backends.redis.committer import Committer
 from mycelium_backends.redis.connection import Connection
 from mycelium_backends.redis.dump import dump
-from mycelium_backends.redis.errors import schema, unavailable
+from mycelium_backends.redis.errors import schema
 from mycelium_backends.redis.reader import Reader
 from mycelium_backends.redis.scripts import SCHEMA, script
 from mycelium_backends.redis.time import ServerClock
@@ -68,6 +69,8 @@ class RedisBackend:
         self._committer = Committer(connection, self._reader, clock, store_id)
         self._listener = Listener(connection, f"{address.prefix}store:changes")
         self._closed = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
 
     async def get(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
         self._check_open()
@@ -78,12 +81,12 @@ class RedisBackend:
         return await self._reader.find(query)
 
     async def commit(self, rule: Rule[T]) -> Committed[T]:
-        self._check_open()
-        return await self._committer.commit(rule)
+        with self._writing():
+            return await self._committer.commit(rule)
 
     async def claim(self, request: ClaimRequest, grant: Grant) -> Committed[Task] | None:
-        self._check_open()
-        return await self._committer.claim(request, grant)
+        with self._writing():
+            return await self._committer.claim(request, grant)
 
     async def waiting_on(self, task_id: str, limit: int) -> list[str]:
         self._check_open()
@@ -122,11 +125,25 @@ class RedisBackend:
             return
         self._closed = True
         with anyio.CancelScope(shield=True):
-            await self._committer.finish()
+            while self._under_way:
+                self._idle.clear()
+                await self._idle.wait()
             await self._reader.finish()
             await self._listener.aclose()
             await self._connection.aclose()
 
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """Closing waits for what goes on in this block: a change may take several journeys."""
+        self._check_open()
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
     def _check_open(self) -> None:
         if self._closed:
-            raise unavailable(self.url, "it was closed")
+            raise closed(self.url)

@@ -42,10 +42,6 @@ class Listener:
                     await self._listening.wait()  # what happens from here on is heard
             yield bell
 
-    def ring(self) -> None:
-        """Ring all bells here."""
-        self._bells.ring()
-
     async def aclose(self) -> None:
         """Stop listening, and let everybody look once more."""
         if self._task is not None:
@@ -65,9 +61,15 @@ class Listener:
 
     async def _listen_once(self) -> None:
         async with _subscriber(self._connection.client) as subscriber:
-            await subscriber.subscribe(self._channel)
-            while True:
-                message = await subscriber.get_message(timeout=AGAIN)
+            silent = 0
+            async with asyncio.timeout(AGAIN):
+                await subscriber.subscribe(self._channel)
+            while silent < 2:
+                async with asyncio.timeout(2 * AGAIN):
+                    message = await subscriber.get_message(timeout=AGAIN)
+                    silent = 0 if message else silent + 1
+                    if silent:
+                        await subscriber.ping()  # whose answer is a message: a server that is gone gives none
                 if message is not None and message["type"] == "subscribe":
                     self._listening.set()
                 self._bells.ring()

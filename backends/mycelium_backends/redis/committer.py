@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import anyio
+from redis.exceptions import ResponseError
 
 from mycelium.backend import Committed, Grant
 from mycelium.errors import Conflict, MyceliumError
@@ -16,10 +17,10 @@ from mycelium.models import ClaimRequest, Event, Task
 from mycelium.rules import Change, Rule, numbered
 from mycelium_backends.redis.connection import Argument, Connection
 from mycelium_backends.redis.describe import Description, describe
-from mycelium_backends.redis.errors import damaged
+from mycelium_backends.redis.errors import damaged, translated
 from mycelium_backends.redis.facts import Facts, FactsView, Missing, Question
 from mycelium_backends.redis.lane import Lane
-from mycelium_backends.redis.learn import learn
+from mycelium_backends.redis.learn import learn, parsed
 from mycelium_backends.redis.reader import Reader
 from mycelium_backends.redis.remembered import Remembered
 from mycelium_backends.redis.scripts import SCHEMA, script
@@ -72,7 +73,9 @@ class Committer:
             body = await self._claims.ask(["next", request.agent, request.types])
             if body is None:
                 return None
-            task = Task.model_validate_json(body)
+            if isinstance(body, Exception):
+                raise translated(body, self._connection.url)
+            task = parsed(Task, body)
             try:
                 committed = await self._attempt(
                     lambda view, id=task.id: grant(view, cast("Task", view.get(Task, id))),
@@ -84,11 +87,6 @@ class Committer:
                 raise
             if committed is not None:
                 return committed
-
-    async def finish(self) -> None:
-        """Wait until all that was begun is done."""
-        await self._commits.finish()
-        await self._claims.finish()
 
     async def _attempt(self, rule: Rule[T], facts: Facts) -> Committed[T] | None:
         """Try once; None if something that the rule saw has changed meanwhile."""
@@ -147,8 +145,10 @@ class Committer:
                 return Conflict(
                     "This store already has a history.", hint="Import into a new store.", last_seq=int(details[0])
                 )
-            case _:
+            case "type":
                 return damaged(self._connection.url, f"{details[0]} is of another type")
+            case _:
+                return translated(ResponseError(details[0]), self._connection.url)
 
     async def _send_commits(self, descriptions: Sequence[Description]) -> Sequence[list[Any]]:
         self._batch += 1

@@ -51,7 +51,7 @@ def client_at(address: Address, stack: AsyncExitStack) -> Client:
                 address.hosts, sentinel_kwargs={"socket_connect_timeout": settings["socket_connect_timeout"]}
             )
             stack.push_async_callback(_close_all, sentinel)
-            name = address.settings.service or "mymaster"
+            name = address.settings.service
             return sentinel.master_for(name, retry=retry, **settings)  # pyright: ignore[reportUnknownMemberType]
         case "redis+unix":
             return Redis(unix_socket_path=address.path, retry=retry, **settings)

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
 from mycelium.rules import Change, NewEvent
-from mycelium_backends.redis.facts import Seen
+from mycelium_backends.redis.facts import Seen, due_text
 
 READY: Final = 1
 LATER: Final = 2
@@ -48,7 +48,7 @@ def describe(change: Change[Any], seen: Sequence[Seen], time: datetime) -> Descr
     new_waiters = [
         [record.id, record.depends_on, record.run_when]
         for record in change.puts
-        if isinstance(record, Task) and record.blocked and record.version == 1
+        if isinstance(record, Task) and record.blocked
     ]
     said = {
         "seen": seen,
@@ -69,7 +69,7 @@ def _put(record: Record, text: int) -> list[object]:
         case Task():
             return ["task", record.id, record.version, _task_entry(record), text]
         case Agent():
-            entry = [record.version, record.status, _due(record)]
+            entry = [record.version, record.status, due_text(record)]
             return ["agent", record.name, record.version, entry, text, _shown_agent(record)]
         case Workflow():
             by_hand = int(bool(record.progress or record.current_task))
@@ -90,15 +90,11 @@ def _task_entry(task: Task) -> list[object]:
         task.agent or "",
         task.workflow_id or "",
         0 if task.claimable_from is None else LATER if task.not_before else READY,
-        _due(task),
+        due_text(task),
         task.type,
         task.idempotency_key or "",
         int(task.blocked),
     ]
-
-
-def _due(record: Record) -> str:
-    return "" if record.due_at is None else repr(record.due_at.timestamp())
 
 
 def _shown_agent(agent: Agent) -> dict[str, object]:

@@ -31,17 +31,18 @@ REFUSED: Final = (said.AuthenticationError, said.AuthenticationWrongNumberOfArgs
 
 def may_pass(error: Exception) -> bool:
     """Whether to try again."""
-    return isinstance(error, (*PASSING, said.ReadOnlyError)) and not isinstance(error, REFUSED)
+    passing = isinstance(error, (*PASSING, said.ReadOnlyError)) or str(error).startswith("BUSY")
+    return passing and not isinstance(error, REFUSED)
 
 
 def translated(error: Exception, url: str) -> MyceliumError:
     """Our error for one of the driver's."""
-    text = str(error)[:300]
+    text = str(error)[:300].rstrip(".") or _of_its_kind(error)
     word = text.partition(" ")[0]
     match error:
         case said.AuthenticationError() | said.AuthenticationWrongNumberOfArgsError() | said.NoPermissionError():
             return BackendUnavailable(
-                f"{url} does not let us in: {text}.",
+                f"{url} does not let us in: {text.partition(' You can also')[0]}.",
                 hint="Set REDIS_PASSWORD, or put user and password into the URL.",
                 url=url,
                 reason="refused",
@@ -52,7 +53,7 @@ def translated(error: Exception, url: str) -> MyceliumError:
             return StoreFull(
                 f"{url} has no memory left.", hint="Raise its maxmemory, or remove what is not needed.", url=url
             )
-        case said.ResponseError() if word in {"MISCONF", "OOM"}:
+        case said.ResponseError() if word == "MISCONF":
             return StoreFull(
                 f"{url} cannot write to its disk: {text}.", hint="Make room there; it then goes on by itself.", url=url
             )
@@ -62,8 +63,14 @@ def translated(error: Exception, url: str) -> MyceliumError:
             return schema(url, text.split(" ")[1])
         case said.ResponseError() if word == "BUSY":
             return StoreLocked(f"{url} is busy with another script.", hint="Try again.", url=url)
+        case said.ResponseError():
+            return damaged(url, f"the server answers {text!r}")
         case _:
-            return unavailable(url, text or type(error).__name__)
+            return unavailable(url, text)
+
+
+def _of_its_kind(error: Exception) -> str:
+    return "it did not answer in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 def unavailable(url: str, why: str) -> BackendUnavailable:
@@ -76,7 +83,7 @@ def unavailable(url: str, why: str) -> BackendUnavailable:
 def damaged(url: str, what: str) -> StoreDamaged:
     """Another program has written where the store's own data belongs."""
     return StoreDamaged(
-        f"{url} is not as it should be: {what}. Nothing was changed.",
+        f"{url} is not as it should be: {what}.",
         hint="Remove what another program put there, or use another namespace.",
         url=url,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
-from mycelium.models import Record, Task, TaskStatus
+from mycelium.models import Agent, Record, Task, TaskStatus
 from mycelium.rules import NO_TERMS, Waiter
 from mycelium_backends.redis.remembered import Remembered
 
@@ -19,12 +19,21 @@ Seen: TypeAlias = Sequence[object]
 """Something that a rule saw, in the words of `commit.lua`, which looks whether it still holds."""
 
 
+WITNESSES: Final = 8
+"""Dependencies that are named to show that a task still waits: it does while one of them is unfinished."""
+
+
 class Missing(Exception):
     """A rule asked what is not known yet. No error: the rule is run again when that has been learned."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(question)
         self.question = question
+
+
+def due_text(record: Record) -> str:
+    """When time alone will change the record, as the scripts have it: seconds, or nothing."""
+    return "" if record.due_at is None else repr(record.due_at.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,11 @@ class Waits:
 
     count: int
     some: Set[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of them are known."""
+        return self.count <= len(self.some)
 
 
 @dataclass(slots=True)
@@ -64,6 +78,10 @@ class Facts:
         """Whether all of it was true together at some time since the attempt began."""
         return self.journeys <= 1 and not self.recalled
 
+    def too_little_known(self, settled: Set[str]) -> list[str]:
+        """The blocked tasks of which nothing is known to hold them up but what is settled now."""
+        return [key for key, waits in self.waits.items() if not waits.complete and waits.some <= settled]
+
     def knows(self, kind: type[Record], key: str) -> bool:
         """Whether the record, or that there is none, is known; recalls it if it can."""
         where = (kind.kind, key)
@@ -76,17 +94,23 @@ class Facts:
 
 
 class FactsView:
-    """See `mycelium.rules.View`. It notes in `seen` what the rule learned from it."""
+    """See `mycelium.rules.View`. It notes what the rule learned from it."""
 
     def __init__(self, facts: Facts, now: datetime) -> None:
         self._facts = facts
         self._noted: set[object] = set()
-        self.seen: list[Seen] = []
+        self._seen: list[Seen] = []
+        self._waits: dict[str, Seen] = {}
         self.now = now
         self.terms = NO_TERMS
 
     def has_room(self, agent: str) -> bool:
         return True
+
+    @property
+    def seen(self) -> list[Seen]:
+        """All that the rule learned."""
+        return [*self._seen, *self._waits.values()]
 
     def get(self, kind: type[R], key: str) -> R | None:
         if not self._facts.knows(kind, key):
@@ -101,7 +125,9 @@ class FactsView:
 
     def _record(self, kind: type[R], key: str) -> R | None:
         record = cast("R | None", self._facts.records[kind.kind, key])
-        self._note("record", kind.kind, key, record.version if record else 0)
+        # An agent that was removed and came back begins with version 1 again, but not with the same time.
+        since = due_text(record) if isinstance(record, Agent) else ""
+        self._note("record", kind.kind, key, record.version if record else 0, since)
         return record
 
     def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
@@ -113,22 +139,24 @@ class FactsView:
             self._note("key", key, task.id if task else "")
         return found
 
-    def waiters(self, task_id: str) -> Sequence[Waiter]:
-        found = self._facts.waiters.get(task_id)
-        if found is None:
-            raise Missing(["waiters", task_id])
-        self._note("waiters", task_id, found.added)
-        return found.waiters
+    def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
+        unknown = [key for key in task_ids if key not in self._facts.waiters]
+        if unknown:
+            raise Missing(["waiters", unknown])
+        found = [self._facts.waiters[key] for key in task_ids]
+        for key, waiters in zip(task_ids, found, strict=True):
+            self._note("waiters", key, waiters.added)
+        return [waiters.waiters for waiters in found]
 
     def waits_on_others(self, task_id: str, settled: Set[str]) -> bool:
         waits = self._facts.waits.get(task_id)
         if waits is None:
-            raise Missing(["waits", task_id, len(settled) + 1])
+            raise Missing(["waits", [task_id], len(settled) + 1])
         others = waits.some - settled
-        if not others and waits.count > len(waits.some):
-            raise Missing(["waits", task_id, max(len(settled) + 1, 2 * len(waits.some))])
-        counted = [key for key in settled if key in waits.some] if waits.count == len(waits.some) else [*settled]
-        self.seen.append(["waits", task_id, counted, bool(others)])
+        if not others and not waits.complete:
+            raise Missing(["waits", self._facts.too_little_known(settled), 2 * (len(settled) + 1)])
+        # What makes the answer true is enough to make it true again; that all is settled is true while nothing else is.
+        self._waits[task_id] = ["waits", task_id, sorted(others)[:WITNESSES], waits.count]
         return bool(others)
 
     def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
@@ -138,10 +166,10 @@ class FactsView:
         stored = [task for task in self.get_all(Task, list(besides)) if task and task.workflow_id == workflow_id]
         besides_count = sum(task.status in statuses for task in stored)
         answer = sum(counts.get(status, 0) for status in statuses) > besides_count
-        self.seen.append(["tasks", workflow_id, sorted(statuses), besides_count, answer])
+        self._seen.append(["tasks", workflow_id, sorted(statuses), besides_count, answer])
         return answer
 
     def _note(self, *fact: object) -> None:
         if fact not in self._noted:
             self._noted.add(fact)
-            self.seen.append(fact)
+            self._seen.append(fact)

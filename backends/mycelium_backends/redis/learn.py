@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+from pydantic import ValidationError
+
+from mycelium.errors import StoreDamaged
 from mycelium.models import Agent, Record, RunWhen, Task, Workflow
+from mycelium.models.base import Model
 from mycelium.rules import Waiter
 from mycelium_backends.redis.facts import Facts, Question, Waiters, Waits
 
+M = TypeVar("M", bound=Model)
+
 KINDS: Final[Mapping[str, type[Record]]] = {"task": Task, "agent": Agent, "workflow": Workflow}
+
+
+def parsed(kind: type[M], body: bytes) -> M:
+    """The record or event that stands there.
+
+    Raises:
+        StoreDamaged: it is none.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        said = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise StoreDamaged(
+            f"{kind.__name__} {body[:60]!r} cannot be read: {said}.",
+            hint="Another program has written there. Put back what it was, or import a backup into a new namespace.",
+        ) from error
 
 
 def learn(facts: Facts, question: Question, answer: Any) -> None:
@@ -24,7 +46,7 @@ def _task(facts: Facts, question: Question, answer: Any) -> None:
         facts.records["task", id] = None
         return
     body, waiters, workflow = answer
-    facts.records["task", id] = Task.model_validate_json(body)
+    facts.records["task", id] = parsed(Task, body)
     if waiters is not None:
         _waiters_of(facts, waiters)
     if workflow is not None:
@@ -34,12 +56,12 @@ def _task(facts: Facts, question: Question, answer: Any) -> None:
 def _get(facts: Facts, question: Question, answer: Any) -> None:
     kind, keys = KINDS[cast("str", question[1])], cast("Sequence[str]", question[2])
     for key, body in zip(keys, answer, strict=True):
-        facts.records[kind.kind, key] = None if body is None else kind.model_validate_json(body)
+        facts.records[kind.kind, key] = None if body is None else parsed(kind, body)
 
 
 def _keys(facts: Facts, question: Question, answer: Any) -> None:
     for key, body in zip(cast("Sequence[str]", question[1]), answer, strict=True):
-        facts.keyed[key] = None if body is None else Task.model_validate_json(body)
+        facts.keyed[key] = None if body is None else parsed(Task, body)
 
 
 def _waiters(facts: Facts, question: Question, answer: Any) -> None:
@@ -53,15 +75,15 @@ def _waiters_of(facts: Facts, answer: Any) -> None:
     for id, run_when, waits, body in found:
         waiter = Waiter(id.decode(), cast("RunWhen", run_when.decode()))
         waiters.append(waiter)
-        _waits(facts, ["waits", waiter.task_id], waits)
+        _waits(facts, ["waits", [waiter.task_id]], [waits])
         if body is not None:
-            facts.records["task", waiter.task_id] = Task.model_validate_json(body)
+            facts.records["task", waiter.task_id] = parsed(Task, body)
     facts.waiters[key.decode()] = Waiters(added, waiters)
 
 
 def _waits(facts: Facts, question: Question, answer: Any) -> None:
-    count, some = answer
-    facts.waits[cast("str", question[1])] = Waits(count, {id.decode() for id in some})
+    for key, (count, some) in zip(cast("Sequence[str]", question[1]), answer, strict=True):
+        facts.waits[key] = Waits(count, {id.decode() for id in some})
 
 
 def _counts(facts: Facts, question: Question, answer: Any) -> None:

@@ -50,8 +50,8 @@ class RedisPlace:
         try:
             with closing(self._client()) as client:
                 return bool(client.exists(f"{self.address.prefix}store:meta"))
-        except (RedisError, OSError):
-            return False
+        except (RedisError, OSError) as error:
+            raise translated(error, self.url) from error
 
     def examine(self) -> list[Finding]:
         try:

@@ -27,9 +27,10 @@ from mycelium.models import (
 )
 from mycelium.models.base import is_id
 from mycelium_backends.redis.connection import Connection
+from mycelium_backends.redis.errors import translated
 from mycelium_backends.redis.facts import Question
 from mycelium_backends.redis.lane import Lane
-from mycelium_backends.redis.learn import KINDS, pairs
+from mycelium_backends.redis.learn import KINDS, pairs, parsed
 from mycelium_backends.redis.scripts import SCHEMA, script
 from mycelium_backends.redis.time import ServerClock
 
@@ -50,7 +51,10 @@ class Reader:
 
     async def ask(self, question: Question) -> Any:
         """The answer of `read.lua` to this question."""
-        return await self._lane.ask(self.written(question))
+        answer = await self._lane.ask(self.written(question))
+        if isinstance(answer, Exception):
+            raise translated(answer, self._connection.url)
+        return answer
 
     @staticmethod
     def written(question: Question) -> bytes:
@@ -65,7 +69,7 @@ class Reader:
         if not keys:
             return []
         answer = await self.ask(["get", kind.kind, keys])
-        return [None if body is None else kind.model_validate_json(body) for body in answer]
+        return [None if body is None else parsed(kind, body) for body in answer]
 
     async def find(self, query: Query[R]) -> Page[R]:
         match cast("object", query):
@@ -73,7 +77,7 @@ class Reader:
                 page = await self._find_agents(wanted)
             case TaskQuery() as wanted:
                 if wanted.ready:
-                    await self.ask(["wake", self._clock().timestamp()])
+                    await self.ask(["wake", _text(self._clock())])
                 page = await self._walk(Task, _index_of_tasks(wanted), wanted)
             case WorkflowQuery() as wanted:
                 index = "workflows" if wanted.status is None else f"workflows:status:{wanted.status}"
@@ -89,7 +93,7 @@ class Reader:
         found: list[Agent] = []
         while len(found) <= query.limit:
             bodies = await self.ask(["agents", after, LOOKED_AT])
-            agents = [Agent.model_validate_json(body) for body in bodies]
+            agents = [parsed(Agent, body) for body in bodies]
             found += [agent for agent in agents if query.status in (None, agent.status)]
             if len(agents) < LOOKED_AT:
                 break
@@ -104,10 +108,10 @@ class Reader:
         found: list[tuple[int, Record]] = []
         size = query.limit + 1
         while len(found) <= query.limit:
-            numbers, bodies = await self.ask(["page", kind.kind, index, str(below), size])
-            records = [(int(n), kind.model_validate_json(body)) for n, body in zip(numbers, bodies, strict=True)]
+            numbers, bodies, more = await self.ask(["page", kind.kind, index, str(below), size])
+            records = [(int(n), parsed(kind, body)) for n, body in zip(numbers, bodies, strict=True)]
             found += [(n, record) for n, record in records if _matches(record, query, now)]
-            if len(numbers) < size:
+            if not more:
                 break
             below, size = int(numbers[-1]), max(size, LOOKED_AT)
         page = found[: query.limit]
@@ -120,31 +124,31 @@ class Reader:
         return int(cursor)
 
     async def waiting_on(self, task_id: str, limit: int) -> list[str]:
-        _, some = await self.ask(["waits", task_id, limit])
+        ((_, some),) = await self.ask(["waits", [task_id], limit])
         return sorted(each.decode() for each in some)
 
     async def events(self, query: EventQuery) -> list[Event]:
         channels = list(dict.fromkeys(query.channels))
         answer = await self.ask(["events", channels, str(query.after), query.limit, query.newest])
-        return [Event.model_validate_json(body) for body in answer]
+        return [parsed(Event, body) for body in answer]
 
     async def last_seq(self) -> int:
         return int(await self.ask(["last_seq"]))
 
     async def due(self, limit: int) -> Due:
         now = self._clock()
-        found, next_at = await self.ask(["due", now.timestamp(), limit])
-        records = [KINDS[kind.decode()].model_validate_json(body) for kind, body in found]
+        found, next_at = await self.ask(["due", _text(now), limit])
+        records = [parsed(KINDS[kind.decode()], body) for kind, body in found]
         return Due(records, None if next_at is None else datetime.fromtimestamp(float(next_at), now.tzinfo))
 
     async def stats(self, mode: str) -> Stats:
-        tasks, agents, workflows, queues, last_seq = await self.ask(["stats", self._clock().timestamp()])
+        tasks, agents, workflows, queues, last_seq = await self.ask(["stats", _text(self._clock())])
         return Stats(
             mode=mode,
             url=self._connection.url,
             tasks=cast("Any", _counted(tasks)),
             ready=sum(queues),
-            queues=dict(zip(PRIORITY_RANK, queues, strict=True)),
+            queues={priority: count for priority, count in zip(PRIORITY_RANK, queues, strict=True) if count},
             agents=cast("Any", _counted(agents)),
             workflows=cast("Any", _counted(workflows)),
             last_seq=int(last_seq),
@@ -179,6 +183,11 @@ def _matches(record: Record, query: Query[Any], now: datetime) -> bool:
         and query.workflow_id in (None, record.workflow_id)
         and (query.search is None or query.search.lower() in text)
     )
+
+
+def _text(moment: datetime) -> str:
+    """Seconds, to the last digit: scripts write numbers with fewer."""
+    return repr(moment.timestamp())
 
 
 def _counted(flat: Sequence[bytes]) -> dict[str, int]:

@@ -16,13 +16,13 @@ from typing import Any, TypeVar, cast
 import anyio
 from anyio import to_thread
 
-from mycelium.backend import Bell, Clock, Committed, Grant
+from mycelium.backend import Bell, Clock, Committed, Grant, closed
 from mycelium.errors import StoreError
 from mycelium.models import ClaimRequest, Due, Event, EventQuery, Page, Query, Record, Stats, Task, TaskQuery
 from mycelium.rules import Change, Rule
 from mycelium_backends.sqlite import connection as connections
 from mycelium_backends.sqlite.doorbell import Doorbell
-from mycelium_backends.sqlite.errors import translated, unavailable
+from mycelium_backends.sqlite.errors import translated
 from mycelium_backends.sqlite.find import find, read_all, read_due, read_events, read_stats
 from mycelium_backends.sqlite.lock import FileLock
 from mycelium_backends.sqlite.schema import migrate
@@ -212,7 +212,7 @@ class SqliteBackend:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise unavailable(self.path, "it was closed")
+            raise closed(self.url)
 
     def _changed(self) -> None:
         """Ring, here and elsewhere. Called by the writer's thread after each group."""

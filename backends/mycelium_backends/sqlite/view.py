@@ -43,7 +43,10 @@ class SqliteView:
         rows = [self._execute(query, (key,)).fetchone() for key in keys]
         return [Task.model_validate_json(row[0]) if row else None for row in rows]
 
-    def waiters(self, task_id: str) -> Sequence[Waiter]:
+    def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
+        return [self._waiters(task_id) for task_id in task_ids]
+
+    def _waiters(self, task_id: str) -> Sequence[Waiter]:
         rows = self._execute("SELECT dependent, run_when FROM waits WHERE dependency = ?", (task_id,))
         return [Waiter(*row) for row in rows.fetchall()]
 

@@ -17,6 +17,8 @@ class Contract:
 
     shared: ClassVar[bool] = True
     """Whether opening a place twice gives two ways into one store, as two processes have them."""
+    many: ClassVar[int] = 2000
+    """How many tasks it is asked to change at once."""
     durable: ClassVar[bool] = True
     """Whether what is stored is there after closing."""
 

@@ -193,3 +193,19 @@ class DependencyContract(Contract):
         async with refuses(m, "unknown_dependency") as caught:
             await m.create_task("x", depends_on=["t-a", known.id, "t-b"])
         assert caught.value.data == {"missing": ["t-a", "t-b"]}
+
+    async def test_a_failure_skips_all_of_many_that_wait_on_it(self, m: Mycelium) -> None:
+        names = [f"n{number}" for number in range(self.many)]
+        tasks = [{"name": "root"}, *({"name": name, "depends_on": ["root"]} for name in names)]
+        last = {"name": "last", "depends_on": names, "run_when": "all_done"}
+        workflow = await m.create_workflow("star", [*tasks, last])
+        await failed(m, workflow.tasks[0])
+        stats = await m.get_stats()
+        assert (stats.tasks["skipped"], stats.ready) == (self.many, 1)
+        assert await status(m, workflow.tasks[-1]) == "ready"
+
+    async def test_a_long_chain_is_skipped_to_its_end(self, m: Mycelium) -> None:
+        workflow = await m.create_workflow("chain", [f"n{number}" for number in range(self.many)])
+        await m.cancel_task(workflow.tasks[0])
+        assert (await m.get_stats()).tasks == {"cancelled": 1, "skipped": self.many - 1}
+        assert (await m.get_workflow(workflow.id)).status == "cancelled"

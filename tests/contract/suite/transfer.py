@@ -258,6 +258,14 @@ class TransferContract(Contract):
         await done(m, "c")
         assert (await m.get_workflow("theirs")).status == "completed"
 
+    async def test_a_task_from_elsewhere_waits_whatever_its_version(self, m: Mycelium, clock: FakeClock) -> None:
+        first = Task(id="first", type="x", version=2, created_at=clock(), updated_at=clock())
+        waiting = first.model_copy(update={"id": "waiting", "version": 3, "blocked": True, "depends_on": ("first",)})
+        await m.take_in([first, waiting])
+        assert await status(m, "waiting") == "blocked"
+        await done(m, "first")
+        assert await status(m, "waiting") == "ready"
+
     async def test_records_from_elsewhere_come_all_or_none(self, m: Mycelium, clock: FakeClock) -> None:
         *others, workflow = elsewhere(clock)
         async with refuses(m, "invalid_input") as caught:

@@ -37,7 +37,11 @@ end
 local function reserve(agent, types)
   local id = next_ready(agent, types)
   if not id then return false end
-  move(id, index_of('task', id), RESERVED)
+  local entry = index_of('task', id)
+  if not entry or entry[CLAIMABLE] ~= READY then
+    return redis.error_reply('WRONGTYPE ' .. S .. 'ready: holds ' .. id .. ', which is not ready')
+  end
+  move(id, entry, RESERVED)
   call('ZADD', S .. 'reserved', ends, id)
   return call('HGET', S .. 'task', id)
 end

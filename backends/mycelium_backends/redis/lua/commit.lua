@@ -2,14 +2,14 @@
 -- its description as JSON and the texts it refers to. A change is applied only if what its rule saw still holds.
 --
 -- Returns the server's time and an answer for each change: {"ok", last event}, {"stale"}, {"exists", kind, key},
--- {"history", last event} or {"type", key}. A batch that comes again, because its answer was lost, is answered as
+-- {"history", last event}, {"type", key} or {"failed", what the server said}. A batch that comes again, because its answer was lost, is answered as
 -- the first time.
 
 local unfit = check_types() or check_schema(ARGV[1])
 if unfit then return unfit end
 
 local SENDER = S .. 'sender:' .. ARGV[2]
-local REMEMBERED = 600 -- seconds that the answer to a sender's last batch is kept
+local REMEMBERED = 3600 -- seconds that the answer to a sender's last batch is kept
 local WORKFLOW_TTL = 3600 -- seconds that a workflow's hash is kept after its last change
 
 local earlier = call('GET', SENDER)
@@ -17,6 +17,8 @@ if earlier then
   local batch = cmsgpack.unpack(earlier)
   if batch[1] == ARGV[3] then
     return batch[2]
+  elseif tonumber(batch[1]) > tonumber(ARGV[3]) then
+    return redis.error_reply('LATE batch: its sender has given it up')
   end
 end
 
@@ -30,13 +32,16 @@ local function version_of(kind, key)
   return entry and entry[VERSION] or 0
 end
 
-local function waits_on_others(id, settled)
-  local open = call('SCARD', S .. 'waits:' .. id)
-  for _, other in ipairs(settled) do
-    if open == 0 then break end
-    open = open - call('SISMEMBER', S .. 'waits:' .. id, other)
+local function is_as_seen(kind, key, version, since)
+  return version_of(kind, key) == version and (since == '' or index_of(kind, key)[AGENT_DUE] == since)
+end
+
+-- It waits on one of the witnesses; or, where there is none, still on so many.
+local function waits_as_before(id, witnesses, count)
+  for _, other in ipairs(witnesses) do
+    if call('SISMEMBER', S .. 'waits:' .. id, other) == 1 then return true end
   end
-  return open > 0
+  return #witnesses == 0 and call('SCARD', S .. 'waits:' .. id) == count
 end
 
 local function tasks_of(workflow, statuses)
@@ -48,10 +53,10 @@ local function tasks_of(workflow, statuses)
 end
 
 local holds = {
-  record = function(kind, key, version) return version_of(kind, key) == version end,
+  record = is_as_seen,
   key = function(key, id) return (call('HGET', S .. 'keys', key) or '') == id end,
   waiters = function(id, added) return tonumber(call('HGET', S .. 'waiters:' .. id, '') or 0) == added end,
-  waits = function(id, settled, answer) return waits_on_others(id, settled) == answer end,
+  waits = waits_as_before,
   tasks = function(workflow, statuses, besides, answer) return (tasks_of(workflow, statuses) > besides) == answer end,
 }
 
@@ -66,18 +71,11 @@ end
 
 local VISIBLE = {agent = 'agents:status:', workflow = 'workflows:'}
 
-local well = {} -- keys that were found to be of their type
-
-local function wrong(name, wanted)
-  if well[name] then return false end
-  if not is_of_type(name, wanted) then return name end
-  well[name] = true
-  return false
-end
-
 local function wrong_of_task(id, entry)
-  local ready = S .. 'ready:' .. entry[ASSIGNED]
-  return wrong(ready, 'zset') or wrong(ready .. ':' .. entry[TYPE], 'zset')
+  local before = index_of('task', id)
+  return wrong_of_ready(entry)
+    or before and (wrong(S .. 'waits:' .. id, 'set') or wrong(S .. 'waiters:' .. id, 'hash'))
+    or before and before[HOLDER] ~= '' and wrong(S .. 'tasks:held:' .. before[HOLDER], 'zset')
     or entry[ASSIGNED] ~= '' and wrong(S .. 'tasks:assigned:' .. entry[ASSIGNED], 'zset')
     or entry[HOLDER] ~= '' and wrong(S .. 'tasks:held:' .. entry[HOLDER], 'zset')
     or entry[WORKFLOW] ~= '' and (wrong(S .. 'tasks:workflow:' .. entry[WORKFLOW], 'zset')
@@ -85,29 +83,50 @@ local function wrong_of_task(id, entry)
     or entry[BLOCKED] == 1 and wrong(S .. 'waits:' .. id, 'set')
 end
 
+local function wrong_of_waiting(new)
+  for _, other in ipairs(new[2]) do
+    local at = wrong(S .. 'waiters:' .. other, 'hash')
+    if at then return at end
+  end
+end
+
+local function wrong_of(change)
+  for _, put in ipairs(change.puts) do
+    local kind, key = put[1], put[2]
+    local at = kind == 'task' and wrong_of_task(key, put[4])
+      or VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash')
+      or kind == 'workflow' and wrong(S .. 'workflow:' .. key .. ':counts', 'hash')
+    if at then return at end
+  end
+  for _, name in ipairs(change.removes) do
+    local at = wrong(P .. VISIBLE.agent .. name, 'hash')
+    if at then return at end
+  end
+  for _, new in ipairs(change.waiting) do
+    local at = wrong_of_waiting(new)
+    if at then return at end
+  end
+  for _, event in ipairs(change.events) do
+    local at = wrong(S .. 'log:' .. event[1], 'stream')
+    if at then return at end
+  end
+  for _, event in ipairs(change.history) do
+    local at = wrong(S .. 'log:' .. event[3], 'stream')
+    if at then return at end
+  end
+end
+
 local function obstacle(change)
   if #change.history > 0 and seq > 0 then
     return {'history', number(seq)}
   end
   for _, put in ipairs(change.puts) do
-    local kind, key, version = put[1], put[2], put[3]
-    if version == 1 and version_of(kind, key) > 0 then
-      return {'exists', kind, key}
-    end
-    local at = kind == 'task' and wrong_of_task(key, put[4])
-      or VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash')
-    if at then return {'type', at} end
-  end
-  for _, new in ipairs(change.waiting) do
-    for _, other in ipairs(new[2]) do
-      local at = wrong(S .. 'waiters:' .. other, 'hash')
-      if at then return {'type', at} end
+    if put[3] == 1 and version_of(put[1], put[2]) > 0 then
+      return {'exists', put[1], put[2]}
     end
   end
-  for _, event in ipairs(change.events) do
-    local at = wrong(S .. 'log:' .. event[1], 'stream')
-    if at then return {'type', at} end
-  end
+  local at = wrong_of(change)
+  if at then return {'type', at} end
 end
 
 -- Writing --------------------------------------------------------------------------------------------------------
@@ -130,7 +149,8 @@ end
 
 local function add_waits(id, dependencies, run_when)
   for _, other in ipairs(dependencies) do
-    if is_open(index_of('task', other)) then
+    local entry = index_of('task', other)
+    if entry and is_open(entry) then
       call('SADD', S .. 'waits:' .. id, other)
       call('HSET', S .. 'waiters:' .. other, id, run_when)
       call('HINCRBY', S .. 'waiters:' .. other, '', 1)
@@ -156,7 +176,7 @@ end
 
 local function show_progress(workflow)
   local entry = index_of('workflow', workflow)
-  if not entry or entry[4] == 1 then return end -- an agent drives it by hand
+  if not entry or entry[FLOW_BY_HAND] == 1 then return end
   local counts, all, open = call('HGETALL', S .. 'workflow:' .. workflow .. ':counts'), 0, 0
   for i = 1, #counts, 2 do
     all = all + tonumber(counts[i + 1])
@@ -164,7 +184,7 @@ local function show_progress(workflow)
   end
   local key = P .. 'workflows:' .. workflow
   if all > 0 and is_of_type(key, 'hash') then
-    call('HSET', key, 'progress', string.format('%.4g', (all - open) / all))
+    call('HSET', key, 'status', entry[FLOW_STATUS], 'progress', string.format('%.4g', (all - open) / all))
     call('EXPIRE', key, WORKFLOW_TTL)
   end
 end
@@ -217,17 +237,15 @@ local function put_task(id, entry)
   write_index('task', id, entry)
 end
 
--- Agents: version, status, due. Workflows: version, number, status, driven by hand.
-
 local function put_agent(name, entry, shown)
   local before = index_of('agent', name)
   if not before then
     call('ZADD', S .. 'agents', 0, name)
-  elseif before[2] ~= entry[2] then
-    count_agents(before[2], -1)
+  elseif before[AGENT_STATUS] ~= entry[AGENT_STATUS] then
+    count_agents(before[AGENT_STATUS], -1)
   end
-  if not before or before[2] ~= entry[2] then count_agents(entry[2], 1) end
-  rescore('agent', name, before and before[3], entry[3])
+  if not before or before[AGENT_STATUS] ~= entry[AGENT_STATUS] then count_agents(entry[AGENT_STATUS], 1) end
+  rescore('agent', name, before and before[AGENT_DUE], entry[AGENT_DUE])
   write_index('agent', name, entry)
   local key = P .. 'agents:status:' .. name
   call('HSET', key, unpack(shown.fields))
@@ -236,14 +254,14 @@ end
 
 local function put_workflow(id, entry, shown)
   local before = index_of('workflow', id)
-  entry[2] = before and before[2] or call('HINCRBY', META, 'workflows', 1)
-  local n = number(entry[2])
+  entry[FLOW_NUMBER] = before and before[FLOW_NUMBER] or call('HINCRBY', META, 'workflows', 1)
+  local n = number(entry[FLOW_NUMBER])
   call('ZADD', S .. 'workflows', n, id)
-  if before and before[3] ~= entry[3] then
-    call('ZREM', S .. 'workflows:status:' .. before[3], id)
+  if before and before[FLOW_STATUS] ~= entry[FLOW_STATUS] then
+    call('ZREM', S .. 'workflows:status:' .. before[FLOW_STATUS], id)
   end
-  if not before or before[3] ~= entry[3] then
-    call('ZADD', S .. 'workflows:status:' .. entry[3], n, id)
+  if not before or before[FLOW_STATUS] ~= entry[FLOW_STATUS] then
+    call('ZADD', S .. 'workflows:status:' .. entry[FLOW_STATUS], n, id)
   end
   write_index('workflow', id, entry)
   local key = P .. 'workflows:' .. id
@@ -256,7 +274,7 @@ local put = {task = put_task, agent = put_agent, workflow = put_workflow}
 local function remove_agent(name)
   local before = index_of('agent', name)
   if not before then return end
-  count_agents(before[2], -1)
+  count_agents(before[AGENT_STATUS], -1)
   call('ZREM', S .. 'agents', name)
   call('ZREM', S .. 'due', 'agent:' .. name)
   remove_index('agent', name)
@@ -273,12 +291,16 @@ local function append(at, id, channel, rest)
 end
 
 local function apply(change, texts)
+  local new_waiters = {}
+  for _, each in ipairs(change.waiting) do
+    if not index_of('task', each[1]) then new_waiters[#new_waiters + 1] = each end
+  end
   for _, each in ipairs(change.puts) do
     call('HSET', S .. each[1], each[2], ARGV[texts + each[5]])
     put[each[1]](each[2], each[4], each[6])
   end
-  for _, new in ipairs(change.waiting) do
-    add_waits(new[1], new[2], new[3])
+  for _, each in ipairs(new_waiters) do
+    add_waits(each[1], each[2], each[3])
   end
   for _, workflow in ipairs(change.workflows) do
     show_progress(workflow)
@@ -308,8 +330,10 @@ end
 local answers, wrote, at = {}, false, 4
 while at <= #ARGV do
   local change = cjson.decode(ARGV[at])
-  answers[#answers + 1] = answer(change, at)
-  wrote = wrote or (answers[#answers][1] == 'ok' and change.writes)
+  local whole, said = pcall(answer, change, at)
+  -- What fails halfway was neither seen by its rule nor by `obstacle`: it must not take its neighbours with it.
+  answers[#answers + 1] = whole and said or {'failed', type(said) == 'table' and said.err or tostring(said)}
+  wrote = wrote or not whole or (said[1] == 'ok' and change.writes)
   at = at + 1 + change.texts
 end
 

@@ -5,6 +5,7 @@ if unfit then return unfit end
 
 local SAMPLE = 8 -- dependencies that are told of a blocked task unless more are asked for
 local FEW = 100 -- waiters that are told of together with their task
+local MUCH = 2 * 1024 * 1024 -- bytes after which a listing goes on in another answer
 local MANY = 1000 -- waiters upon waiters after which no more are looked for
 
 local function waits_of(id, wanted)
@@ -59,14 +60,21 @@ function questions.keys(keys)
   return found
 end
 
-function questions.waits(id, wanted)
-  return waits_of(id, wanted)
+function questions.waits(ids, wanted)
+  local found = {}
+  for i, id in ipairs(ids) do
+    found[i] = waits_of(id, wanted)
+  end
+  return found
 end
 
--- Who waits on a task, who on those, and so on: when one can no longer run, the others may follow.
-function questions.waiters(id)
-  local found, queue, known = {}, {id}, {[id] = true}
-  while #found < #queue and #queue < MANY do
+-- Who waits on these tasks, who on those, and so on: when one can no longer run, the others may follow.
+function questions.waiters(ids)
+  local found, queue, known, asked = {}, ids, {}, #ids
+  for _, id in ipairs(ids) do
+    known[id] = true
+  end
+  while #found < #queue and (#found < asked or #queue < MANY) do
     local next = waiters_of(queue[#found + 1])
     found[#found + 1] = next
     for _, waiter in ipairs(next[3]) do
@@ -83,14 +91,17 @@ function questions.counts(workflow)
   return counts_of(workflow)
 end
 
+-- A part of a listing, from its newest record: their numbers, the records, and whether there is more.
 function questions.page(kind, index, below, limit)
   local rows = call('ZREVRANGEBYSCORE', S .. index, '(' .. below, '-inf', 'WITHSCORES', 'LIMIT', 0, limit)
-  local keys, numbers = {}, {}
+  local numbers, bodies, size = {}, {}, 0
   for i = 1, #rows, 2 do
-    keys[#keys + 1] = rows[i]
+    if size > MUCH then return {numbers, bodies, true} end
     numbers[#numbers + 1] = rows[i + 1]
+    bodies[#bodies + 1] = call('HGET', S .. kind, rows[i])
+    size = size + #bodies[#bodies]
   end
-  return {numbers, read_all(kind, keys)}
+  return {numbers, bodies, #rows == 2 * limit}
 end
 
 function questions.has(index, number)
@@ -186,6 +197,10 @@ end
 local answers = {}
 for i = 2, #ARGV do
   local question = cjson.decode(ARGV[i])
-  answers[i - 1] = questions[question[1]](question[2], question[3], question[4], question[5])
+  local whole, said = pcall(questions[question[1]], question[2], question[3], question[4], question[5])
+  if not whole then -- an error is that question's answer, and names the key where it can
+    said = check_types() or redis.error_reply(type(said) == 'table' and said.err or tostring(said))
+  end
+  answers[i - 1] = said
 end
 return answers

@@ -8,7 +8,10 @@ local PRIORITIES = {[0] = 'low', 'normal', 'high', 'critical'}
 local AHEAD = 2 ^ 50 -- the distance between two priorities in the order of claims
 local READY, LATER, RESERVED = 1, 2, 3 -- how a task may be claimed; 0 where it may not
 
--- The columns of a task's index entry.
+-- The columns of an agent's index entry, of a workflow's, and of a task's. What people wait for in `waiters:<task>` stands
+-- under the waiter's id; under '' stands how many ever began to wait, since that only grows.
+local AGENT_VERSION, AGENT_STATUS, AGENT_DUE = 1, 2, 3
+local FLOW_VERSION, FLOW_NUMBER, FLOW_STATUS, FLOW_BY_HAND = 1, 2, 3, 4
 local VERSION, NUMBER, STATUS, RANK, ASSIGNED, HOLDER, WORKFLOW, CLAIMABLE, DUE, TYPE, KEY, BLOCKED =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
@@ -36,6 +39,21 @@ end
 local function is_of_type(key, wanted)
   local found = call('TYPE', key).ok
   return found == 'none' or found == wanted
+end
+
+local well = {} -- keys that were found to be of their type by this call
+
+-- The name of a key that another program has put something into; false if all is well.
+local function wrong(name, wanted)
+  if well[name] then return false end
+  if not is_of_type(name, wanted) then return name end
+  well[name] = true
+  return false
+end
+
+local function wrong_of_ready(entry)
+  local ready = S .. 'ready:' .. entry[ASSIGNED]
+  return wrong(ready, 'zset') or wrong(ready .. ':' .. entry[TYPE], 'zset')
 end
 
 -- Nothing is written where another program has put something of its own: a script that fails is not rolled back.
@@ -131,6 +149,8 @@ local function leave(id, entry)
 end
 
 local function move(id, entry, claimable)
+  local at = wrong_of_ready(entry)
+  if at then error({err = 'WRONGTYPE ' .. at .. ' is not a zset'}) end
   leave(id, entry)
   entry[CLAIMABLE] = claimable
   enter(id, entry, false)
