@@ -69,14 +69,18 @@ QUEUE: dict[str, Any] = {
 }
 
 WRONG: list[tuple[Any, str]] = [
-    ({"projects": [{"projectId": "p", "tasks": [{"title": "no id"}]}]}, "projects.0.tasks.0.id: Field required"),
-    ({"projects": [{"tasks": []}]}, "projects.0.projectId: Field required"),
-    ({"projects": ["p"]}, "projects.0: Input should be a"),
+    ({"projects": [{"projectId": "p", "tasks": [{"title": "no id"}]}]}, "projects.0.tasks.0.id is missing."),
+    ({"projects": [{"projectId": "p", "tasks": [{"id": ""}]}]}, "projects.0.tasks.0.id must not be empty."),
+    ({"projects": [{"projectId": "p", "tasks": [{"id": 5}]}]}, "projects.0.tasks.0.id must be text."),
+    ({"projects": [{"projectId": "p", "tasks": {"id": "t"}}]}, "projects.0.tasks must be a list."),
+    ({"projects": [{"projectId": "p", "completed": "half"}]}, "projects.0.completed must be true or false."),
+    ({"projects": [{"tasks": []}]}, "projects.0.projectId is missing."),
+    ({"projects": ["p"]}, "projects.0 must be an object."),
     (
         {"projects": [{"projectId": "p", "tasks": [{"id": "t"}, {"id": "t"}]}]},
         "task t and task t have the same id",
     ),
-    ({"projects": [{"projectId": "p"}, {"projectId": "p"}]}, "group p and group p have the same id"),
+    ({"projects": [{"projectId": "p", "tasks": [{"id": id}]} for id in "ab"]}, "group p and group p have the same id"),
     (
         {"projects": [{"projectId": "p", "tasks": [{"id": "t", "description": "x" * 1024 * 1024}]}]},
         "task t: payload: ",
@@ -201,6 +205,12 @@ def test_ids_that_are_none_here_become_some_and_what_they_were_stays_in_the_payl
 @pytest.mark.parametrize(("content", "says"), WRONG)
 def test_what_is_wrong_in_a_file_is_named_with_its_place(mycelium: Command, content: Any, says: str) -> None:
     assert refusal(mycelium, written(content)).startswith(f"invalid_input: tasks.json: {says}")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_know_are_refused_not_lost(mycelium: Command, number: str) -> None:
+    Path("odd.json").write_text(f'{{"tasks": [{{"id": 1, "effort": {number}}}]}}')
+    assert refusal(mycelium, "odd.json").startswith("invalid_input: odd.json: not JSON")
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,9 @@ def test_a_dependency_may_be_a_bare_number_or_have_an_older_prefix(mycelium: Com
     ("text", "says"),
     [
         (PAGE.replace("TASK-2", "task-99"), "task task-10 depends on task-99, which is not there"),
-        (PAGE.replace("id: task-10\n", ""), "id: Field required"),
+        (PAGE.replace("id: task-10\n", ""), "id is missing."),
+        (PAGE.replace("id: task-10\n", "id:\n"), "id must not be empty."),
+        (PAGE.replace("title: Search page", "title: [a]"), "title must be text."),
         ("no front matter\n", "it has no front matter"),
         ("---\nid: [\n---\n", "not YAML ("),
         ("---\n- id\n---\n", "its YAML is no mapping"),

@@ -108,8 +108,12 @@ def test_a_part_that_waits_on_its_whole_is_not_waited_for(mycelium: Command) -> 
         (depends((1, [2]), (2, [3]), (3, [1])), "waits on itself: "),
         ({"a": depends((1, [])), "b": depends((1, [7]))}, "task b.1 depends on 7, which is not there"),
         (depends((1, []), (1, [])), "task 1 and task 1 have the same id"),
-        ({"tasks": [{"label": "build", "type": "shell"}]}, "tasks.0.id"),
-        (depends((1, [None])), "tasks.0.dependencies.0"),
+        ({"tasks": [{"label": "build", "type": "shell"}]}, "tasks.0.id is missing."),
+        ({"tasks": [{"id": True}]}, "tasks.0.id must be a number or a text."),
+        ({"tasks": [{"id": 1.5}]}, "tasks.0.id must be a number or a text."),
+        ({"tasks": [{"id": ""}]}, "tasks.0.id must be a number or a text."),
+        ({"tasks": [{"id": 1, "subtasks": "none"}]}, "tasks.0.subtasks must be a list."),
+        (depends((1, [None])), "tasks.0.dependencies.0 must be a number or a text."),
     ],
 )
 def test_what_does_not_fit_is_named_by_file_and_task(mycelium: Command, content: Any, says: str) -> None:

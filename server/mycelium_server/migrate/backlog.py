@@ -17,6 +17,7 @@ from mycelium_server.migrate.foreign import (
     ForeignGroup,
     ForeignTask,
     Form,
+    Name,
     Standing,
     formed,
     moment,
@@ -44,7 +45,7 @@ Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 class Front(Form):
     """The front matter of a task."""
 
-    id: str
+    id: Name
     title: str = ""
     status: str = ""
     type: str = ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
 
 from mycelium.errors import InvalidInput
 from mycelium.models import Priority
@@ -69,6 +69,19 @@ class Form(BaseModel):
 
 
 F = TypeVar("F", bound=Form)
+Name: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+"""What a file calls a task, or a group of them."""
+WORDS: Final = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+}
+"""What is wrong, by the checker's word for it, in words for whoever has the file before them."""
 
 
 def formed(form: type[F], value: object, file: str) -> F:
@@ -82,7 +95,7 @@ def formed(form: type[F], value: object, file: str) -> F:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:200]
-        raise unusable(file, f"{where}: {first['msg']}") from None
+        raise unusable(file, f"{where} {WORDS.get(first['type'], first['msg'])}") from None
 
 
 def unusable(file: str, says: str, **data: object) -> InvalidInput:

@@ -36,7 +36,7 @@ def read_file(content: bytes, file: str) -> Foreign:
         InvalidInput: it is none that is known, or something in it is wrong.
     """
     try:
-        data: object = from_json(content.removeprefix(b"\xef\xbb\xbf"))
+        data: object = from_json(content.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
     except ValueError as error:
         raise InvalidInput(f"{file}: not JSON ({error}).", hint=HINT, file=file) from None
     if is_queue(data):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Final, TypeAlias, cast
 
-from pydantic import BeforeValidator, JsonValue
+from pydantic import BeforeValidator, JsonValue, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from mycelium_server.migrate.foreign import (
     PRIORITIES,
@@ -28,7 +29,14 @@ def _nothing_as_empty(value: object) -> object:
     return () if value is None else value
 
 
-Key: TypeAlias = int | str
+def _key(value: object) -> int | str:
+    """A number or a text as it is, and nothing that could be taken for one, such as `true`."""
+    if (isinstance(value, str) and value) or type(value) is int:
+        return value
+    raise PydanticCustomError("key", "must be a number or a text")
+
+
+Key: TypeAlias = Annotated[int | str, PlainValidator(_key)]
 Keys: TypeAlias = Annotated[tuple[Key, ...], BeforeValidator(_nothing_as_empty)]
 
 

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from pydantic import JsonValue
 
-from mycelium_server.migrate.foreign import Foreign, ForeignGroup, ForeignTask, Form, formed
+from mycelium_server.migrate.foreign import Foreign, ForeignGroup, ForeignTask, Form, Name, formed
 
 PROGRAM: Final = "taskqueue-mcp"
 
@@ -14,7 +14,7 @@ PROGRAM: Final = "taskqueue-mcp"
 class QueueTask(Form):
     """A task of a project."""
 
-    id: str
+    id: Name
     title: str = ""
     status: str = "not started"
     completedDetails: str = ""  # noqa: N815 - the file's own name
@@ -24,7 +24,7 @@ class QueueTask(Form):
 class Project(Form):
     """A project with its tasks."""
 
-    projectId: str  # noqa: N815 - as above
+    projectId: Name  # noqa: N815 - as above
     tasks: tuple[QueueTask, ...] = ()
     completed: bool = False
 
