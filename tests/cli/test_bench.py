@@ -128,6 +128,14 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_done(
     assert not list(Path().iterdir())
 
 
+def test_no_other_disk_is_measured_than_the_one_that_is_named(
+    mycelium: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert mycelium.fail(2, "bench", *SMALL).startswith("invalid_input: No folder can be made in /nowhere: ")
+
+
 def test_the_store_that_is_worked_in_is_not_touched(mycelium: Command, scratch: Path, tmp_path: Path) -> None:
     mycelium.succeed("create", "review")
     before = mycelium.succeed("export").out

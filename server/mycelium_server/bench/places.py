@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from mycelium.errors import InvalidInput
 from mycelium_server.bench.ground import SIZES, Ground
 from mycelium_server.bench.raw_files import RawFiles
 from mycelium_server.bench.raw_sqlite import RawSqlite
@@ -32,7 +34,14 @@ async def ground_for(subject: Subject) -> AsyncGenerator[Ground]:
 
 @contextmanager
 def _new_folder() -> Generator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mycelium-bench-"))
+    # Named here, because Python itself goes elsewhere without a word where it cannot have the folder that is named.
+    disk = os.environ.get("TMPDIR") or tempfile.gettempdir()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="mycelium-bench-", dir=disk))
+    except OSError as error:
+        raise InvalidInput(
+            f"No folder can be made in {disk}: {error.strerror}.", hint="Name another with TMPDIR.", folder=disk
+        ) from error
     try:
         yield folder
     finally:
