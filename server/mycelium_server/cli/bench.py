@@ -43,7 +43,7 @@ async def bench(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(envvar="MYCELIUM_BENCH_PLOT", metavar="FILE", help="Draw the rates into this file, as SVG."),
+        typer.Option(envvar="MYCELIUM_BENCH_PLOT", metavar="FILE", help="Draw rates and times into this file, as SVG."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
