@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -15,6 +15,7 @@ from mycelium_backends.redis_url import redis_url
 from mycelium_backends.sqlite.url import taskqueue_url_of, url_of
 
 FILE: Final = "mycelium.db"
+BESIDE_A_DATABASE: Final = "a database is there, too, and counts unless coordination.mode says otherwise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,19 @@ def _markdown(config: Configuration) -> Iterable[Candidate]:
 
 
 def _markdown_if_there(config: Configuration) -> Iterable[Candidate]:
-    return _markdown(config) if _markdown_folder(config).is_dir() and not _database(config).exists() else ()
+    if not _markdown_folder(config).is_dir():
+        return
+    for candidate in _markdown(config):
+        if not _database(config).exists():
+            yield candidate
+        elif _holds_a_store(candidate):
+            yield replace(candidate, problem=BESIDE_A_DATABASE)
+
+
+def _holds_a_store(candidate: Candidate) -> bool:
+    from mycelium_backends.markdown.place import find_place
+
+    return find_place(candidate.url).exists()
 
 
 def _markdown_if_no_database(config: Configuration) -> Iterable[Candidate]:

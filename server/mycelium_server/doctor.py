@@ -6,12 +6,17 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Final
 
 from mycelium import MyceliumError
 from mycelium.client import backend_for
 from mycelium.client.base import checked
 from mycelium.place import Finding, Place, mode_of, place_at
 from mycelium_server.version import own_version
+
+PASSED_OVER: Final = (
+    "Mend that, or settle coordination.mode in the configuration, so that all of a team go to one store."
+)
 
 
 def examine(backend: str, agent: str | None) -> tuple[list[Finding], Place | None]:
@@ -62,7 +67,7 @@ def _store(place: Place) -> Iterator[Finding]:
     yield Finding("store", f"{place.url}: {place.reason}")
     yield Finding("mode", mode_of(place))
     for passed_over in place.tried:
-        yield Finding("passed over", passed_over, "warn")
+        yield Finding("passed over", passed_over, "warn", PASSED_OVER)
     yield from place.examine()
 
 

@@ -141,6 +141,31 @@ def test_markdown_where_its_folder_is_and_no_database(project: Path) -> None:
     assert chosen(project).url == sqlite_of(project)
 
 
+def test_markdown_beside_a_database_is_passed_over_aloud(
+    mycelium: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("MYCELIUM_BACKEND")
+    (project / ".claude" / "coordination").mkdir(parents=True)
+    mycelium.succeed("create", "for-all")
+    mycelium.succeed("create", "by-accident", "--backend", "sqlite")
+    files = f"{markdown_of(project)} (markdown files in {project}/.claude/coordination)"
+    said = f"{files}: a database is there, too, and counts unless coordination.mode says otherwise"
+    assert chosen(project) == Choice(chosen(project, MYCELIUM_MODE="sqlite").chosen, (said,))
+    found = {each["subject"]: each for each in mycelium.succeed("doctor", "--json").data["findings"]}
+    assert (found["passed over"]["level"], found["passed over"]["says"]) == ("warn", said)
+    assert "coordination.mode" in found["passed over"]["mend"]
+    configure(project, mode="markdown")
+    assert chosen(project).tried == ()
+
+
+def test_an_empty_folder_beside_a_database_is_not_worth_a_word(project: Path) -> None:
+    (project / ".claude" / "coordination").mkdir(parents=True)
+    (project / ".mycelium").mkdir()
+    (project / ".mycelium" / "mycelium.db").touch()
+    assert chosen(project).tried == ()
+
+
 def test_a_folder_for_markdown_makes_a_project(tmp_path: Path) -> None:
     (tmp_path / "notes" / ".claude" / "coordination").mkdir(parents=True)
     (tmp_path / "notes" / "deep").mkdir()
