@@ -16,6 +16,7 @@ from mycelium.client.base import system_clock
 from mycelium.errors import BackendUnavailable, InvalidInput, StoreReadOnly, UnknownBackend
 from mycelium_backends.redis import open_backend
 from mycelium_backends.redis.address import parse
+from mycelium_backends.redis.place import find_place
 from tests.support.redis import RedisServer, find_server, free_port, redis_server
 from tests.support.store import PATIENCE, claimed, snapshot
 
@@ -64,14 +65,33 @@ async def test_a_numbered_database(redis: RedisServer) -> None:
         assert plain.exists("{numbered}:store:meta")
 
 
+def join(nodes: list[RedisServer], ports: list[int]) -> None:
+    """Make one cluster of two nodes, each with half of the slots."""
+    with nodes[0].plain() as first, nodes[1].plain() as second:
+        first.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+        second.execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+        first.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, ports[1])
+
+
+def is_whole(node: RedisServer) -> bool:
+    with node.plain() as plain:
+        return "cluster_state:ok" in str(plain.execute_command("CLUSTER", "INFO"))
+
+
 async def test_a_cluster(tmp_path: Path, redis: RedisServer) -> None:
-    with redis_server(tmp_path / "own", "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
-        with server.plain() as plain:
-            plain.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            with anyio.fail_after(PATIENCE):
-                while b"cluster_state:ok" not in str(plain.execute_command("CLUSTER", "INFO")).encode():
-                    await anyio.lowlevel.checkpoint()
-        await work(f"redis+cluster://127.0.0.1:{server.port}?namespace=cluster")
+    ports = [free_port(), free_port()]
+    with ExitStack() as stack:
+        options = [("--cluster-enabled", "yes", "--cluster-port", str(port)) for port in ports]
+        nodes = [stack.enter_context(redis_server(tmp_path / option[-1], *option)) for option in options]
+        join(nodes, ports)
+        await until(lambda: all(is_whole(node) for node in nodes))
+        for namespace in ("one", "two", "three", "four"):  # some on the one node, some on the other
+            url = f"redis+cluster://127.0.0.1:{nodes[0].port}?namespace={namespace}"
+            assert not await to_thread.run_sync(find_place(url).exists)
+            await work(url)
+            findings = {each.subject: each for each in await to_thread.run_sync(find_place(url).examine)}
+            assert "1 workflows" in findings["content"].says
+            assert findings["server"].level == "ok"
 
 
 @pytest.fixture

@@ -43,6 +43,18 @@ def test_a_server_that_is_away(mycelium: Command, tmp_path: Path, redis: RedisSe
     found = levels(mycelium, "--backend", url, code=1)
     assert found["server"][0] == "fail"
     assert found["server"][2]
+    assert mycelium("doctor", "--json", "--backend", url).data["exists"] is None
+
+
+def test_a_reader_is_told_that_the_server_is_away_and_not_that_there_is_no_store(
+    mycelium: Command, tmp_path: Path, redis: RedisServer
+) -> None:
+    with redis_server(tmp_path / "own") as server:
+        url = server.url(retry_attempts=0)
+    for words in (["tasks"], ["stats"], ["export"], ["cancel", "t-1"], ["events"]):
+        said = mycelium.fail(3, *words, "--backend", url)
+        assert said.startswith("backend_unavailable:")
+        assert "is not available" in said
 
 
 def test_a_store_of_a_newer_schema(mycelium: Command, redis: RedisServer) -> None:

@@ -70,6 +70,7 @@ class Connection:
         self.url = address.public
         self._settings = address.settings
         self._meta = f"{address.prefix}store:meta"
+        self._answered = False
 
     async def run(self, script: Script, *args: Argument) -> Any:
         """What the script answers.
@@ -96,10 +97,14 @@ class Connection:
     async def call(self, act: Callable[[], Awaitable[T]], *, size: int = 0) -> T:
         """Have this done, within its time, repeated where that may help."""
         tries = self._settings.retry_attempts
+        patience = self._settings.operation_timeout_seconds + size / BYTES_PER_SECOND
         for number in range(tries + 1):
+            connecting = 0.0 if self._answered else self._settings.connection_timeout_seconds
             try:
-                async with asyncio.timeout(self._settings.operation_timeout_seconds + size / BYTES_PER_SECOND):
-                    return await act()
+                async with asyncio.timeout(patience + connecting):
+                    answer = await act()
+                self._answered = True
+                return answer
             except Exception as error:
                 if number == tries or not may_pass(error):
                     raise translated(error, self.url) from error

@@ -49,14 +49,14 @@ class RedisPlace:
     def exists(self) -> bool:
         try:
             with closing(self._client()) as client:
-                return bool(client.exists(f"{self.address.prefix}store:meta"))
+                return bool(self._with_keys(client).exists(f"{self.address.prefix}store:meta"))
         except (RedisError, OSError) as error:
             raise translated(error, self.url) from error
 
     def examine(self) -> list[Finding]:
         try:
             with closing(self._client()) as client:
-                return [*_server(client.info()), *self._store(client)]
+                return [*_server(client.info()), *self._store(self._with_keys(client))]
         except (RedisError, OSError) as error:
             problem = translated(error, self.url)
             return [Finding("server", problem.message, "fail", problem.hint)]
@@ -73,6 +73,15 @@ class RedisPlace:
             else:
                 break
         return found
+
+    def _with_keys(self, client: Client) -> Client:
+        """The same; in a cluster, one that finds the node which has the store."""
+        if self.address.form != "redis+cluster":
+            return client
+        from redis.cluster import RedisCluster
+
+        told = client.get_connection_kwargs()
+        return RedisCluster(**{name: told[name] for name in ("host", "port", "username", "password")})
 
     def _store(self, client: Client) -> Iterator[Finding]:
         meta: Mapping[bytes, bytes] = client.hgetall(f"{self.address.prefix}store:meta")

@@ -6,11 +6,20 @@ from dataclasses import asdict
 
 import typer
 
-from mycelium.place import mode_of
+from mycelium import MyceliumError
+from mycelium.place import Place, mode_of
 from mycelium_server.cli.output import Listing, for_people, print_lines, show
 from mycelium_server.cli.run import REFUSED
 from mycelium_server.connect import connecting_lines
 from mycelium_server.doctor import examine
+
+
+def _exists(place: Place) -> bool | None:
+    """Whether there is a store; None if nobody can tell, which the findings explain."""
+    try:
+        return place.exists()
+    except MyceliumError:
+        return None
 
 
 def show_checks(backend: str, agent: str | None, *, as_json: bool) -> None:
@@ -23,7 +32,7 @@ def show_checks(backend: str, agent: str | None, *, as_json: bool) -> None:
         "store": place.url if place else None,
         "mode": mode_of(place) if place else None,
         "reason": place.reason if place else None,
-        "exists": place.exists() if place else None,
+        "exists": _exists(place) if place else None,
         "findings": [asdict(each) for each in findings],
     }
     show(Listing(("what", "", "found", "what to do"), rows, data), as_json=as_json)
