@@ -78,9 +78,12 @@ WRONG: list[tuple[Any, str]] = [
     ({"projects": ["p"]}, "projects.0 must be an object."),
     (
         {"projects": [{"projectId": "p", "tasks": [{"id": "t"}, {"id": "t"}]}]},
-        "task t and task t have the same id",
+        "task t at projects.0.tasks.0 and task t at projects.0.tasks.1 have the same id",
     ),
-    ({"projects": [{"projectId": "p", "tasks": [{"id": id}]} for id in "ab"]}, "group p and group p have the same id"),
+    (
+        {"projects": [{"projectId": "p", "tasks": [{"id": id}]} for id in "ab"]},
+        "group p at projects.0 and group p at projects.1 have the same id",
+    ),
     (
         {"projects": [{"projectId": "p", "tasks": [{"id": "t", "description": "x" * 1024 * 1024}]}]},
         "task t: payload: ",
@@ -200,6 +203,23 @@ def test_ids_that_are_none_here_become_some_and_what_they_were_stays_in_the_payl
     ((id, task),) = tasks_of(mycelium).items()
     assert (id, task.workflow_id, task.payload["id"]) == ("t-che-1", "Shop-Blog", "tâche/1")
     assert (len(task.title), task.payload["title"]) == (500, "x" * 600)
+
+
+def test_names_that_differ_only_in_what_no_id_has_stay_apart(mycelium: Command) -> None:
+    names = ["x-2", "\u65e5\u672c", "\u4e2d\u56fd", "a/b", "a b", "y" * 130, "y" * 129, "x"]
+    tasks = [{"id": name, "title": name} for name in names]
+    assert mycelium("import", written({"projects": [{"projectId": "p", "tasks": tasks}]})).code == 0
+    ids = {task.payload["id"]: id for id, task in tasks_of(mycelium).items()}
+    long = ("y" * 128, "y" * 116 + "-2")
+    assert ids == dict(zip(names, ["x-2", "x-3", "x-4", "a-b", "a-b-2", *long, "x"], strict=True))
+
+
+def test_projects_with_names_that_are_no_ids_stay_apart_with_all_their_tasks(mycelium: Command) -> None:
+    projects = [{"projectId": name, "tasks": [{"id": name}]} for name in ("\u65e5\u672c", "\u4e2d\u56fd")]
+    assert mycelium("import", written({"projects": projects})).code == 0
+    assert {task.workflow_id: task.payload["id"] for task in tasks_of(mycelium).values()} == {
+        "x": "\u65e5\u672c", "x-2": "\u4e2d\u56fd",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("content", "says"), WRONG)

@@ -229,3 +229,10 @@ def test_tasks_come_in_the_order_of_their_numbers(mycelium: Command, backlog: Pa
     assert mycelium("import", "backlog").code == 0
     ids = mycelium.with_store(lambda m: m.get_workflow("backlog")).tasks
     assert ids == ("task-1", "task-2", "task-3", "task-007", "task-10", "task-10.1", "task-11", "task-" + "1" * 40)
+
+
+def test_a_name_that_no_agent_can_have_binds_nobody(mycelium: Command, backlog: Path) -> None:
+    file = backlog / "tasks" / "task-10.1 - Suggest.md"
+    file.write_text(PART.replace("[@ada, @bob]", "['@\u65e5\u672c']"), encoding="utf-8")
+    assert mycelium("import", "backlog").code == 0
+    assert tasks_of(mycelium)["task-10.1"].assigned_to is None

@@ -83,6 +83,14 @@ def test_each_tag_is_a_workflow_and_equal_ids_get_the_tag_before_them(mycelium: 
     assert mycelium.with_store(lambda m: m.get_workflow("search-box")).metadata["version"] == 2
 
 
+def test_a_tag_and_an_id_that_come_to_the_same_with_others_stay_apart(mycelium: Command) -> None:
+    content = {"a": {"tasks": [{"id": "b.1"}, {"id": 2}]}, "a.b": {"tasks": [{"id": 1}, {"id": 2}]}}
+    assert mycelium("import", written(content)).code == 0
+    assert {id: (task.workflow_id, task.payload["id"]) for id, task in tasks_of(mycelium).items()} == {
+        "a.b.1": ("a", "b.1"), "a.2": ("a", 2), "a.b.1-2": ("a.b", 1), "a.b.2": ("a.b", 2),
+    }  # fmt: skip
+
+
 def test_the_project_folder_is_enough(mycelium: Command) -> None:
     Path("shop/.taskmaster/tasks").mkdir(parents=True)
     written({"master": {"tasks": TASKS}}, "shop/.taskmaster/tasks/tasks.json")
@@ -107,8 +115,13 @@ def test_a_part_that_waits_on_its_whole_is_not_waited_for(mycelium: Command) -> 
         (depends((1, [1])), "task 1 waits on itself: 1 -> 1"),
         (depends((1, [2]), (2, [3]), (3, [1])), "waits on itself: "),
         ({"a": depends((1, [])), "b": depends((1, [7]))}, "task b.1 depends on 7, which is not there"),
-        (depends((1, []), (1, [])), "task 1 and task 1 have the same id"),
+        (depends((1, []), (1, [])), "task 1 at tasks.0 and task 1 at tasks.1 have the same id"),
+        (
+            {"a": {"tasks": [{"id": 1, "subtasks": [{"id": 1}, {"id": "1"}]}]}},
+            "task 1.1 at a.tasks.0.subtasks.0 and task 1.1 at a.tasks.0.subtasks.1 have the same id",
+        ),
         ({"tasks": [{"label": "build", "type": "shell"}]}, "tasks.0.id is missing."),
+        ({"next": {"tasks": [{}]}}, ": next.tasks.0.id is missing."),
         ({"tasks": [{"id": True}]}, "tasks.0.id must be a number or a text."),
         ({"tasks": [{"id": 1.5}]}, "tasks.0.id must be a number or a text."),
         ({"tasks": [{"id": ""}]}, "tasks.0.id must be a number or a text."),

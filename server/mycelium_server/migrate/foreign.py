@@ -39,6 +39,8 @@ class ForeignTask:
     """What a done task came to, or why it was cancelled."""
     file: str = ""
     """Where it stands, if it has a file of its own."""
+    place: str = ""
+    """Where in its group's file it stands, otherwise: names and numbers with dots between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class ForeignGroup:
 
     id: str
     tasks: tuple[ForeignTask, ...]
+    place: str = ""
+    """Where in the file it stands, as for tasks."""
     in_a_row: bool = False
     """Whether each waits on the one before it."""
     done: bool = False
@@ -84,8 +88,8 @@ WORDS: Final = {
 """What is wrong, by the checker's word for it, in words for whoever has the file before them."""
 
 
-def formed(form: type[F], value: object, file: str) -> F:
-    """The value in this form.
+def formed(form: type[F], value: object, file: str, place: str = "") -> F:
+    """The value in this form. `place` is where in the file it stands, with a dot behind.
 
     Raises:
         InvalidInput: it has another; names the file and the place in it.
@@ -95,7 +99,7 @@ def formed(form: type[F], value: object, file: str) -> F:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:200]
-        raise unusable(file, f"{where} {WORDS.get(first['type'], first['msg'])}") from None
+        raise unusable(file, f"{place[:200]}{where} {WORDS.get(first['type'], first['msg'])}") from None
 
 
 def unusable(file: str, says: str, **data: object) -> InvalidInput:

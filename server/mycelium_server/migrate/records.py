@@ -8,7 +8,7 @@ from mycelium.errors import InvalidInput
 from mycelium.models import OPEN, Task, TaskStatus, Workflow, WorkflowStatus, validated
 from mycelium.rules.creation import standing
 from mycelium_server.migrate.foreign import Foreign, ForeignGroup, ForeignTask, unusable
-from mycelium_server.migrate.ids import Names, as_id, named
+from mycelium_server.migrate.ids import Names, named, readable
 from mycelium_server.migrate.waits import waits_of
 
 
@@ -43,7 +43,7 @@ def _task(foreign: Foreign, task: ForeignTask, now: datetime, **fields: object) 
             title=task.title[:500],
             payload=task.payload,
             note=task.note[:500],
-            assigned_to=as_id(task.assigned_to) if task.assigned_to else None,
+            assigned_to=readable(task.assigned_to or "") or None,
             priority=task.priority,
             created_at=created_at,
             updated_at=max(created_at, task.updated_at or created_at),

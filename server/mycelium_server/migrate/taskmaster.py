@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator, JsonValue, PlainValidator
@@ -69,9 +70,11 @@ def read_master(data: object, file: str) -> Foreign:
         InvalidInput: a task in it is not in that form.
     """
     content = cast("dict[str, object]", data)
-    tags = {name: formed(Tag, tag, file) for name, tag in _tags(content).items()}
-    rest = {} if "tasks" in content else {name: value for name, value in content.items() if name not in tags}
-    return Foreign(PROGRAM, file, tuple(_group(name, tag, rest) for name, tag in tags.items()))
+    older = isinstance(content.get("tasks"), list)
+    places = {name: "" if older else f"{name}." for name in _tags(content)}
+    tags = {name: formed(Tag, tag, file, places[name]) for name, tag in _tags(content).items()}
+    rest = {} if older else {name: value for name, value in content.items() if name not in tags}
+    return Foreign(PROGRAM, file, tuple(_group(name, tag, rest, places[name]) for name, tag in tags.items()))
 
 
 def _tags(content: dict[str, object]) -> dict[str, object]:
@@ -85,19 +88,21 @@ def _tags(content: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _group(name: str, tag: Tag, rest: dict[str, object]) -> ForeignGroup:
+def _group(name: str, tag: Tag, rest: dict[str, object], place: str) -> ForeignGroup:
     """`rest` is what the file has besides tags."""
-    tasks = tuple(each for task in tag.tasks for each in _with_subtasks(task, None))
+    tasks = tuple(
+        each for number, task in enumerate(tag.tasks) for each in _with_subtasks(task, f"{place}tasks.{number}", None)
+    )
     about = {"tag": name, **tag.model_dump(exclude={"tasks"}, exclude_unset=True, mode="json"), **rest}
     return ForeignGroup(id=name, tasks=tasks, metadata=cast("dict[str, JsonValue]", about))
 
 
-def _with_subtasks(task: MasterTask, parent: MasterTask | None, above: str = "") -> Iterator[ForeignTask]:
+def _with_subtasks(task: MasterTask, place: str, parent: MasterTask | None, above: str = "") -> Iterator[ForeignTask]:
     """The subtasks first, as they are to be worked on before it. `above` is the parent's full id."""
     full = f"{above}.{task.id}" if parent else str(task.id)
-    for subtask in task.subtasks:
-        yield from _with_subtasks(subtask, task, full)
-    yield _task(task, full, parent, above)
+    for number, subtask in enumerate(task.subtasks):
+        yield from _with_subtasks(subtask, f"{place}.subtasks.{number}", task, full)
+    yield replace(_task(task, full, parent, above), place=place)
 
 
 def _task(task: MasterTask, full: str, parent: MasterTask | None, above: str) -> ForeignTask:

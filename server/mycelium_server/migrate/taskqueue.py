@@ -47,25 +47,28 @@ def read_queue(data: object, file: str) -> Foreign:
         InvalidInput: a project or task in it is not in that form.
     """
     projects = formed(QueueFile, data, file).projects
-    return Foreign(PROGRAM, file, tuple(_group(project) for project in projects))
+    return Foreign(PROGRAM, file, tuple(_group(project, number) for number, project in enumerate(projects)))
 
 
-def _group(project: Project) -> ForeignGroup:
+def _group(project: Project, number: int) -> ForeignGroup:
+    place = f"projects.{number}"
     return ForeignGroup(
         id=project.projectId,
-        tasks=tuple(_task(task) for task in project.tasks),
+        tasks=tuple(_task(task, f"{place}.tasks.{index}") for index, task in enumerate(project.tasks)),
+        place=place,
         in_a_row=True,
         done=project.completed,
         metadata=project.model_dump(exclude={"tasks"}, exclude_unset=True, mode="json"),
     )
 
 
-def _task(task: QueueTask) -> ForeignTask:
+def _task(task: QueueTask, place: str) -> ForeignTask:
     done = task.status == "done"
     outcome: dict[str, JsonValue] = {"completedDetails": task.completedDetails, "approved": task.approved}
     return ForeignTask(
         id=task.id,
         title=task.title,
+        place=place,
         standing="done" if done else "open",
         payload=task.model_dump(exclude_unset=True, mode="json"),
         note="" if done or task.status == "not started" else f"{task.status} in {PROGRAM}",
