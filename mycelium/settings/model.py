@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
@@ -15,7 +16,18 @@ MODES: Final[tuple[str, ...]] = get_args(Mode)
 
 Address = Annotated[str, AfterValidator(checked_address)]
 Timeout = Annotated[float, Field(gt=0, le=3600)]
-Path = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
+
+
+def _of_somebody(path: str) -> str:
+    """The path, whose `~` or `~NAME`, if it begins so, leads to a folder."""
+    try:
+        pathlib.Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("no home folder is known for the user it begins with") from None
+    return path
+
+
+Path = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$"), AfterValidator(_of_somebody)]
 
 
 def _setting(default: Any, says: str, *variables: str) -> Any:

@@ -147,6 +147,11 @@ def test_outside_a_project_the_file_lies_in_the_users_own_folder(tmp_path: Path)
         ({"coordination": {"mode": "rediss"}}, "coordination.mode", "'auto', 'redis'"),
         ({"coordination": {"taskqueue": {"max_tasks": 0}}}, "coordination.taskqueue.max_tasks", "greater than"),
         ({"coordination": {"markdown": {"folder": ""}}}, "coordination.markdown.folder", "at least 1"),
+        (
+            {"coordination": {"markdown": {"folder": "~no-such-user/x"}}},
+            "coordination.markdown.folder",
+            "no home folder",
+        ),
         ({"coordination": {"redis": {"retry_delay_ms": None}}}, "coordination.redis.retry_delay_ms", "valid integer"),
     ],
 )
