@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 
@@ -50,6 +50,15 @@ class Place(Protocol):
         ...
 
 
+@runtime_checkable
+class Chosen(Protocol):
+    """A place that took time to choose, which opening it as `url_to_open` says does not take again."""
+
+    def url_to_open(self) -> str:
+        """What opens it; may hold a password. Says first, where people see it, what was passed over."""
+        ...
+
+
 class FindPlace(Protocol):
     """What an entry point of the group `mycelium.places` names."""
 
@@ -65,7 +74,7 @@ def scheme_of(url: str) -> str:
 def mode_of(place: Place) -> str:
     """What kind of store it is, in the word that its client's `mode` has."""
     form = place.url.partition(":")[0].partition("+")[0]
-    return "redis" if form in {"rediss", "unix"} else form
+    return "redis" if form == "rediss" else form
 
 
 def place_at(url: str) -> Place | None:

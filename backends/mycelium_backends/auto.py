@@ -39,6 +39,11 @@ class Choice:
     def reason(self) -> str:
         return self.chosen.reason
 
+    def say(self) -> None:
+        """Say that this was not the first choice, if it was not."""
+        if self.tried:
+            _say_once(f"Using {self.chosen.shown} ({self.reason}) instead of {'; '.join(self.tried)}")
+
 
 def choose(surroundings: Surroundings) -> Choice:
     """The first candidate that nothing stands against. Looks at files and asks servers, and changes nothing. Blocks.
@@ -81,9 +86,8 @@ async def open_backend(url: str, clock: Clock) -> Backend:
     from mycelium.settings import surroundings_of
 
     choice = await to_thread.run_sync(choose, surroundings_of(url), abandon_on_cancel=True)
+    choice.say()
     chosen = choice.chosen
-    if choice.tried:
-        _say_once(f"Using {chosen.shown} ({chosen.reason}) instead of {'; '.join(choice.tried)}")
     if chosen.folder is not None:
         _prepare(chosen.folder, chosen.url)
     return await open_url(chosen.url, clock)
@@ -119,7 +123,7 @@ IGNORED: Final = "*\n!config.json\n"
 
 @dataclass(frozen=True, slots=True)
 class AutoPlace:
-    """The place of the chosen store, with why it was chosen."""
+    """The place of the chosen store, with why it was chosen. See `mycelium.place.Place` and `Chosen`."""
 
     choice: Choice
     place: Place | None
@@ -142,6 +146,10 @@ class AutoPlace:
 
     def examine(self) -> list[Finding]:
         return self.place.examine() if self.place else []
+
+    def url_to_open(self) -> str:
+        self.choice.say()
+        return self.choice.url
 
 
 def find_place(url: str) -> AutoPlace:

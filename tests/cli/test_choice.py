@@ -15,6 +15,7 @@ from anyio.streams.text import TextReceiveStream
 
 from mycelium import Mycelium
 from mycelium.errors import BackendUnavailable, InvalidConfig
+from mycelium.place import mode_of, place_at
 from mycelium.settings import Surroundings
 from mycelium_backends.auto import Choice, choose
 from tests.cli.conftest import Command
@@ -253,6 +254,25 @@ async def test_falling_back_is_said_once_and_names_what_was_tried(
     assert f"{url}/0?namespace=My-project (Redis, by variable REDIS_URL): it does not answer" in said.getMessage()
 
 
+def test_a_command_that_only_looks_asks_a_silent_redis_once(
+    mycelium: Command, project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("MYCELIUM_BACKEND")
+    mycelium.succeed("create", "review")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE)
+        for name, value in QUICK.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        assert dict(mycelium("stats").rows)["tasks"] == "1 pending"
+        silent.accept()[0].close()
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert "it does not answer" in caplog.text
+
+
 async def test_a_server_tells_its_log_and_not_its_client_that_it_fell_back(project: Path) -> None:
     environ = os.environ | QUICK | {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "MYCELIUM_BACKEND": "auto"}
     command = [sys.executable, "-m", "mycelium_server", "serve"]
@@ -280,6 +300,13 @@ async def test_a_word_names_a_mode(project: Path, redis: RedisServer, monkeypatc
     for word, mode in (("redis", "redis"), ("taskqueue", "taskqueue"), ("auto", "sqlite"), ("memory", "memory")):
         async with Mycelium.open(word, background=False) as m:
             assert (m.mode, (await m.get_stats()).mode) == (mode, mode)
+
+
+@pytest.mark.parametrize("form", ["redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster"])
+def test_every_form_of_redis_s_address_is_the_mode_redis(form: str) -> None:
+    place = place_at({"redis+unix": "redis+unix:///run/s"}.get(form, f"{form}://h/0?service=main"))
+    assert place is not None
+    assert mode_of(place) == "redis"
 
 
 def test_the_doctor_says_the_mode_and_what_was_passed_over(

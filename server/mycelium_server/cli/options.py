@@ -52,15 +52,17 @@ async def opened(backend: str, agent: str | None = None, *, make: bool = False) 
     Raises:
         BackendUnavailable: there is no store yet, and this is not a command to `make` one.
     """
-    if not make:
-        _must_exist(backend)
-    async with Mycelium.open(backend, agent=agent or "command-line", background=False) as m:
+    url = backend if make else _existing(backend)
+    async with Mycelium.open(url, agent=agent or "command-line", background=False) as m:
         yield m
 
 
-def _must_exist(backend: str) -> None:
-    """Whoever only looks, perhaps under a mistyped name, should not leave an empty store behind."""
-    from mycelium.place import place_at
+def _existing(backend: str) -> str:
+    """What opens this store, if it is there.
+
+    Whoever only looks, perhaps under a mistyped name, should not leave an empty store behind.
+    """
+    from mycelium.place import Chosen, place_at
 
     place = place_at(backend)
     if place is not None and not place.exists():
@@ -69,3 +71,4 @@ def _must_exist(backend: str) -> None:
             hint="The first connected agent or `mycelium create` makes it; --backend names another.",
             url=place.url,
         )
+    return place.url_to_open() if isinstance(place, Chosen) else backend
