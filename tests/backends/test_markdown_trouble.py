@@ -27,6 +27,8 @@ from mycelium.models import Task
 from mycelium.place import place_at
 from mycelium.rules import Change
 from mycelium_backends.markdown import folder as folders
+from mycelium_backends.markdown.folder import Folder
+from mycelium_backends.markdown.journal import Journal
 from mycelium_backends.markdown.url import folder_of, url_of
 from tests.backends.markdown_folder import edit, opened, task_file
 from tests.support.processes import Refused, team
@@ -146,6 +148,43 @@ async def test_a_log_or_a_state_elsewhere_is_refused(tmp_path: Path, folder: Pat
         async with opened(folder):
             pass
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["new", "journal", "index.db", "index.db-wal", "index.db-lock"])
+async def test_a_piece_of_the_state_that_lies_elsewhere_is_refused(tmp_path: Path, folder: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    precious = elsewhere / "task-precious.md"
+    precious.write_text("precious")
+    (folder / ".state").mkdir(parents=True)
+    (folder / ".state" / name).symlink_to(elsewhere if name == "new" else precious)
+    with pytest.raises(StoreDamaged, match="symbolic link"):
+        async with opened(folder):
+            pass
+    assert precious.read_text() == "precious"
+
+
+async def test_spare_contents_are_cleared_in_their_folder_only(folder: Path, tmp_path: Path) -> None:
+    (folder / ".state" / "new").mkdir(parents=True)
+    left, mine = folder / ".state" / "new" / "task-a.md", folder / ".state" / "new" / "mine.txt"
+    left.touch()
+    mine.touch()
+    Folder(folder).clear()
+    assert (left.exists(), mine.exists()) == (False, True)
+    mine.rename(tmp_path / "task-a.md")
+    left.parent.rmdir()
+    left.parent.symlink_to(tmp_path)
+    Folder(folder).clear()
+    assert (tmp_path / "task-a.md").exists()
+
+
+async def test_a_journal_that_became_a_link_is_never_written_through(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "journal").symlink_to(tmp_path / "precious")
+    with pytest.raises(StoreDamaged, match="symbolic link"):
+        Journal(tmp_path / "journal")
+    with pytest.raises(StoreDamaged, match="regular file"):
+        Journal(tmp_path)
 
 
 async def test_a_folder_of_a_newer_mycelium_is_refused_and_left_as_it_is(folder: Path) -> None:

@@ -18,8 +18,9 @@ from mycelium_backends.markdown.index import Index, open_index
 from mycelium_backends.markdown.journal import Journal
 from mycelium_backends.markdown.log import NAME as LOG_NAME
 from mycelium_backends.markdown.log import check_format
+from mycelium_backends.markdown.opening import A_LINK, check_state, damaged
 from mycelium_backends.markdown.url import folder_of, url_of
-from mycelium_backends.markdown.view import MarkdownView, damaged
+from mycelium_backends.markdown.view import MarkdownView
 from mycelium_backends.markdown.watch import Watcher, differing
 from mycelium_backends.markdown.writer import MarkdownWriter, open_folder
 from mycelium_backends.sqlite.backend import SqliteBackend
@@ -54,9 +55,9 @@ async def open_backend(url: str, clock: Clock) -> MarkdownBackend:
 
 def _open(folder: Folder) -> tuple[FileLock, sqlite3.Connection, Journal]:
     with translated(folder.path):
-        for path in (folder.state, folder.log):
-            if path.is_symlink():
-                raise damaged(folder, path.name, "it is a symbolic link, which is not followed")
+        check_state(folder.state)
+        if folder.log.is_symlink():
+            raise damaged(folder.log, A_LINK)
         if folder.log.exists():
             check_format(folder.log)
         folder.state.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ class MarkdownBackend(SqliteBackend):
         """The record. Raises StoreDamaged where there is none because its file is broken."""
         rows = self._index.rows_of(kind.kind, key) if record is None else []
         if rows and rows[0].fault is not None:
-            raise damaged(self._folder, rows[0].name, rows[0].fault)
+            raise damaged(self._folder.path / rows[0].name, rows[0].fault)
         return record
 
     async def stats(self) -> Stats:

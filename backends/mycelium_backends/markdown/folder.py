@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.journal import Entry
 from mycelium_backends.markdown.log import HEAD as LOG_HEAD
 from mycelium_backends.markdown.log import NAME as LOG_NAME
+from mycelium_backends.markdown.opening import A_LINK, NO_FILE, SAFE
 
 STATE: Final = ".state"
 """The folder within, of what can be made anew from the files: it is never committed."""
@@ -102,7 +104,7 @@ class Folder:
         if reason := _refusal(before):
             raise Unreadable(reason)
         # Should it be replaced by a link or a pipe this moment, neither is followed or waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        fd = os.open(path, os.O_RDONLY | SAFE)
         with os.fdopen(fd, "rb") as file:
             data = file.read(LARGEST + 1)
         try:
@@ -144,7 +146,7 @@ class Folder:
 
     def prepare(self, name: str, text: str) -> str:
         """Write new contents aside, with the rights of the old. Their signature once they are in place."""
-        fd = os.open(f"{self.path}/{SPARE}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        fd = os.open(f"{self.path}/{SPARE}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | SAFE, 0o666)
         with os.fdopen(fd, "wb", buffering=0) as file:
             _keep_rights(f"{self.path}/{name}", fd)
             data = memoryview(text.encode())
@@ -172,8 +174,14 @@ class Folder:
 
     def clear(self) -> None:
         """Drop what was prepared and never placed."""
-        for left in self.spare.iterdir():
-            left.unlink(missing_ok=True)
+        # By the folder's descriptor, so that nothing is removed through a link that somebody put in its place.
+        with suppress(OSError):  # what stays is overwritten when its name is next prepared
+            fd = os.open(self.spare, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | SAFE)
+            try:
+                for name in filter(RECORD.fullmatch, os.listdir(fd)):
+                    os.unlink(name, dir_fd=fd)
+            finally:
+                os.close(fd)
 
     def flush(self, names: set[str]) -> None:
         """Bring these files, the log and the folder to the disk."""
@@ -200,9 +208,9 @@ def _keep_rights(path: str, fd: int) -> None:
 
 def _refusal(seen: os.stat_result) -> str:
     if stat.S_ISLNK(seen.st_mode):
-        return "it is a symbolic link, which is not followed"
+        return A_LINK
     if not stat.S_ISREG(seen.st_mode):
-        return "it is not a regular file"
+        return NO_FILE
     if seen.st_size > LARGEST:
         return f"it has {seen.st_size:,} bytes, the limit is {LARGEST:,}"
     return ""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mycelium_backends.markdown.opening import open_regular
+
 HEAD: Final = 25
 """Bytes before an entry: its length and its checksum, in hexadecimal, and a line's end."""
 DONE: Final = b"written\n"
@@ -65,7 +67,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = open_regular(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._whole = 0
 
     def settled(self) -> bool:

@@ -14,6 +14,7 @@ from mycelium.models.base import is_id
 from mycelium.rules import Waiter
 from mycelium_backends.markdown.folder import Folder, names_for
 from mycelium_backends.markdown.index import Index
+from mycelium_backends.markdown.opening import damaged
 from mycelium_backends.sqlite.view import SqliteView
 
 R = TypeVar("R", bound=Record)
@@ -25,14 +26,6 @@ class Outdated(Exception):
     def __init__(self, *names: str) -> None:
         super().__init__(*names)
         self.names = names
-
-
-def damaged(folder: Folder, name: str, why: str) -> StoreDamaged:
-    return StoreDamaged(
-        f"The file {folder.path / name} cannot be used: {why}. It was left as it is.",
-        hint="Mend it in an editor or with git; `mycelium doctor` lists all such files.",
-        path=str(folder.path / name),
-    )
 
 
 class MarkdownView(SqliteView):
@@ -88,7 +81,7 @@ class MarkdownView(SqliteView):
             if self._folder.signature(row.name) != row.signature:
                 raise Outdated(row.name)
         if rows and rows[0].fault is not None:
-            raise damaged(self._folder, rows[0].name, rows[0].fault)
+            raise damaged(self._folder.path / rows[0].name, rows[0].fault)
         for name in names_for(kind, key) if not rows and is_id(key) else ():
             if os.path.lexists(self._folder.path / name) and self._index.row(name) is None:
                 raise Outdated(name)
