@@ -55,7 +55,7 @@ class ClosingContract(Contract):
             await store.aclose()
             with pytest.raises(StoreError) as caught:
                 await USES[use](store)
-        assert caught.value.code == "backend_unavailable"
+        assert (caught.value.code, caught.value.message) == ("backend_unavailable", f"{store.url} was closed.")
 
     async def test_whoever_waits_for_events_is_told_of_the_closing(self, store: Backend, clock: FakeClock) -> None:
         codes: list[str] = []
