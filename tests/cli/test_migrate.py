@@ -85,10 +85,19 @@ WRONG: list[tuple[Any, str]] = [
         "group p at projects.0 and group p at projects.1 have the same id",
     ),
     (
+        {"projects": [{"projectId": "p", "tasks": [{"id": "t", "status": "bogus"}]}]},
+        "task t: unknown status 'bogus' (known are not started, in progress, done).",
+    ),
+    (
         {"projects": [{"projectId": "p", "tasks": [{"id": "t", "description": "x" * 1024 * 1024}]}]},
         "task t: payload: ",
     ),
 ]
+
+
+EMPTY: list[dict[str, Any]] = [
+    {"projects": []}, {"projects": [{"projectId": "p", "tasks": []}]}, {"tasks": []}, {"a": {"tasks": []}},
+]  # fmt: skip
 
 
 def written(content: Any, name: str = "tasks.json") -> str:
@@ -243,10 +252,7 @@ def test_a_file_of_nobody_is_refused_with_what_would_do(mycelium: Command, conte
     assert "the tasks.json of taskqueue-mcp or Task Master, or the folder of Backlog.md" in said
 
 
-@pytest.mark.parametrize(
-    "content",
-    [{"projects": []}, {"projects": [{"projectId": "p", "tasks": []}]}, {"tasks": []}, {"a": {"tasks": []}}],
-)
+@pytest.mark.parametrize("content", EMPTY)
 def test_a_file_without_a_task_is_refused(mycelium: Command, content: Any) -> None:
     assert refusal(mycelium, written(content)).startswith("invalid_input: tasks.json: there is no task in it.")
 
@@ -258,8 +264,8 @@ def test_a_folder_without_a_task_is_refused(mycelium: Command) -> None:
 
 
 def test_a_project_without_a_task_comes_along_with_others(mycelium: Command) -> None:
-    content = {"projects": [{"projectId": "p", "tasks": []}, *QUEUE["projects"]]}
-    assert mycelium("import", written(content), "--json").data["workflows"] == 3
+    empty: dict[str, Any] = {"projectId": "p", "tasks": []}
+    assert mycelium("import", written({"projects": [empty, *QUEUE["projects"]]}), "--json").data["workflows"] == 3
 
 
 @pytest.mark.parametrize("before", [b"", b"[", b'{"kind":"mycelium","format":1}\n', b"\n" * 9])

@@ -163,6 +163,10 @@ def test_a_dependency_may_be_a_bare_number_or_have_an_older_prefix(mycelium: Com
     ("text", "says"),
     [
         (PAGE.replace("TASK-2", "task-99"), "task task-10 depends on task-99, which is not there"),
+        (
+            PAGE.replace("To Do", "Bogus"),
+            "task task-10: unknown status 'Bogus' (known are To Do, In Progress, Review, ",
+        ),
         (PAGE.replace("id: task-10\n", ""), "id is missing."),
         (PAGE.replace("id: task-10\n", "id:\n"), "id must not be empty."),
         (PAGE.replace("title: Search page", "title: [a]"), "title must be text."),
@@ -236,3 +240,32 @@ def test_a_name_that_no_agent_can_have_binds_nobody(mycelium: Command, backlog: 
     file.write_text(PART.replace("[@ada, @bob]", "['@\u65e5\u672c']"), encoding="utf-8")
     assert mycelium("import", "backlog").code == 0
     assert tasks_of(mycelium)["task-10.1"].assigned_to is None
+
+
+@pytest.mark.parametrize(
+    ("configured", "status", "becomes"),
+    [
+        ("statuses: [Idea, Doing, Shipped]", "shipped", "completed"),
+        ("statuses: [Idea, Doing, Shipped]", "doing", "pending"),
+        ("statuses: [Idea, Doing, Shipped]", "Done", "completed"),
+        ("statuses: [Idea, Doing, Shipped]", "Canceled", "cancelled"),
+        ("statuses: [Idea, Doing, Shipped]", "In Progress", "unknown"),
+        ("default_status: Idea", "Idea", "pending"),
+        ("default_status: Idea", "''", "pending"),
+        ("statuses: []", "To Do", "pending"),
+        ("statuses: []", "Review", "unknown"),
+    ],
+)
+def test_the_configured_statuses_are_those_that_count(
+    mycelium: Command, backlog: Path, configured: str, status: str, becomes: str
+) -> None:
+    (backlog / "config.yml").write_text(f"{configured}\n")
+    for file in [*(backlog / "tasks").iterdir(), *(backlog / "completed").iterdir()]:
+        file.unlink()
+    page = PAGE.replace("To Do", status).replace("dependencies:\n  - TASK-2\n  - task-1\n", "")
+    (backlog / "tasks" / "task-10 - Search.md").write_text(page)
+    if becomes == "unknown":
+        assert "task task-10: unknown status" in refusal(mycelium, "backlog")
+    else:
+        assert mycelium("import", "backlog").code == 0
+        assert tasks_of(mycelium)["task-10"].status == becomes

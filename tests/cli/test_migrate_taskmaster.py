@@ -70,6 +70,27 @@ def test_a_tag_becomes_a_workflow_of_its_tasks_and_subtasks(mycelium: Command, f
     assert workflow.metadata == {"tag": "master", "metadata": about, "imported_from": "Task Master"}
 
 
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [
+        ("pending", ("pending", "high", "")),
+        ("todo", ("pending", "high", "")),
+        ("in-progress", ("pending", "high", "in-progress in Task Master")),
+        ("review", ("pending", "high", "review in Task Master")),
+        ("blocked", ("pending", "low", "blocked in Task Master")),
+        ("deferred", ("pending", "low", "deferred in Task Master")),
+        ("done", ("completed", "high", "")),
+        ("completed", ("completed", "high", "")),
+        ("cancelled", ("cancelled", "high", "")),
+    ],
+)
+def test_every_status_has_its_meaning_here(mycelium: Command, status: str, becomes: tuple[str, str, str]) -> None:
+    task = {"id": 1, "title": "x", "status": status, "priority": "high"}
+    assert mycelium("import", written({"tasks": [task]})).code == 0
+    (made,) = tasks_of(mycelium).values()
+    assert (made.status, made.priority, made.note) == becomes
+
+
 def test_each_tag_is_a_workflow_and_equal_ids_get_the_tag_before_them(mycelium: Command) -> None:
     one = {"tasks": [{"id": 1, "title": "a"}, {"id": 2, "title": "b", "dependencies": [1]}]}
     assert mycelium("import", written({"master": one, "search box": one, "version": 2})).code == 0
@@ -121,7 +142,12 @@ def test_a_part_that_waits_on_its_whole_is_not_waited_for(mycelium: Command) -> 
             "task 1.1 at a.tasks.0.subtasks.0 and task 1.1 at a.tasks.0.subtasks.1 have the same id",
         ),
         ({"tasks": [{"label": "build", "type": "shell"}]}, "tasks.0.id is missing."),
-        ({"next": {"tasks": [{}]}}, ": next.tasks.0.id is missing."),
+        ({"tasks": [{"id": 7, "status": "bogus"}]}, "task 7: unknown status 'bogus' (known are pending, "),
+        (
+            {"a": {"tasks": [{"id": 1, "subtasks": [{"id": 4, "status": "Done"}]}]}},
+            "task 1.4: unknown status 'Done' (known are pending, todo, in-progress, review, blocked, deferred, done, ",
+        ),
+        ({"next": {"tasks": [{"title": "x"}]}}, ": next.tasks.0.id is missing."),
         ({"tasks": [{"id": True}]}, "tasks.0.id must be a number or a text."),
         ({"tasks": [{"id": 1.5}]}, "tasks.0.id must be a number or a text."),
         ({"tasks": [{"id": ""}]}, "tasks.0.id must be a number or a text."),

@@ -30,6 +30,8 @@ FOLDERS: Final = ("tasks", "completed")
 TASK_FILE: Final = re.compile(r"[A-Za-z]+-\d.*\.md", re.DOTALL)
 DIGITS: Final = re.compile(r"([0-9]+)")
 ENDED: Final[dict[str, Standing]] = {"done": "done", "cancelled": "cancelled", "canceled": "cancelled"}
+STATUSES: Final = ("To Do", "In Progress", "Done")
+"""Where none are configured."""
 OUTCOME: Final = ("final_summary", "implementation_notes")
 """Sections that tell what a done task came to."""
 
@@ -64,6 +66,11 @@ class Config(Form):
     default_status: str = "To Do"
     statuses: Texts = ()
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The statuses that tasks may have; the last means done, whatever it is called."""
+        return self.statuses or STATUSES
+
 
 def backlog_in(folder: Path) -> Path | None:
     """The folder that has the tasks, if this is one, or a project with one."""
@@ -85,7 +92,7 @@ def read_backlog(folder: Path) -> Foreign:
     found = [_read(file, config) for name in FOLDERS for file in _files(folder / name)]
     tasks = _resolved(sorted(found, key=lambda task: _natural(task.id)))
     about: dict[str, JsonValue] = {"project_name": config.project_name}
-    return Foreign(PROGRAM, str(folder), (ForeignGroup(id="backlog", tasks=tasks, metadata=about),))
+    return Foreign(PROGRAM, str(folder), (ForeignGroup(id="backlog", tasks=tasks, metadata=about),), config.known)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -125,9 +132,12 @@ def _task(front: Front, head: dict[str, Any], parts: dict[str, JsonValue], confi
 
 
 def _standing(status: str, config: Config) -> Standing:
-    """The last of the configured statuses means done, whatever it is called."""
-    last = config.statuses[-1] if config.statuses else "Done"
-    return "done" if status.casefold() == last.casefold() else ENDED.get(status.casefold(), "open")
+    word = status.casefold()
+    if word == config.known[-1].casefold():
+        return "done"
+    if word in ENDED:
+        return ENDED[word]
+    return "open" if word in {"", *map(str.casefold, (config.default_status, *config.known))} else "unknown"
 
 
 def _outcome(status: str, standing: Standing, parts: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, Valida
 from mycelium.errors import InvalidInput
 from mycelium.models import Priority
 
-Standing: TypeAlias = Literal["open", "done", "cancelled"]
+Standing: TypeAlias = Literal["open", "done", "cancelled", "unknown"]
+"""What a status means here. With one that nobody knows, a task could be begun that must not be."""
 
 PRIORITIES: Final[dict[str, Priority]] = {"low": "low", "medium": "normal", "high": "high", "critical": "critical"}
 """What others call them; what is not here is normal."""
@@ -64,6 +65,8 @@ class Foreign:
     program: str
     file: str
     groups: tuple[ForeignGroup, ...]
+    statuses: tuple[str, ...]
+    """All that tasks may have there, in that program's words."""
 
 
 class Form(BaseModel):

@@ -35,6 +35,7 @@ def _group(foreign: Foreign, group: ForeignGroup, names: Names, now: datetime) -
 
 
 def _task(foreign: Foreign, task: ForeignTask, now: datetime, **fields: object) -> Task:
+    _check_status(foreign, task)
     created_at = task.created_at or now
     try:
         return validated(
@@ -52,6 +53,13 @@ def _task(foreign: Foreign, task: ForeignTask, now: datetime, **fields: object) 
     except InvalidInput as error:
         says = error.message.removeprefix("Invalid ").rstrip(".")
         raise unusable(task.file or foreign.file, f"task {task.id}: {says}", task=task.id) from None
+
+
+def _check_status(foreign: Foreign, task: ForeignTask) -> None:
+    if task.standing == "unknown":
+        status = str(task.payload["status"])
+        says = f"task {task.id}: unknown status {status[:100]!r} (known are {', '.join(foreign.statuses)})"
+        raise unusable(task.file or foreign.file, says, task=task.id, status=status)
 
 
 def _standing(task: Task, foreign: ForeignTask, waits: list[Task]) -> Task:

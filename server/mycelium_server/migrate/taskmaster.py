@@ -21,7 +21,19 @@ from mycelium_server.migrate.foreign import (
 )
 
 PROGRAM: Final = "Task Master"
-ENDED: Final[dict[str, Standing]] = {"done": "done", "completed": "done", "cancelled": "cancelled"}
+STATUSES: Final[dict[str, Standing]] = {
+    "pending": "open",
+    "todo": "open",
+    "in-progress": "open",
+    "review": "open",
+    "blocked": "open",
+    "deferred": "open",
+    "done": "done",
+    "completed": "done",
+    "cancelled": "cancelled",
+}
+LATER: Final = frozenset({"blocked", "deferred"})
+"""Statuses of open tasks that others go before: what blocks them is known to people, not to the file."""
 PLAIN: Final = frozenset({"pending", "todo"})
 """Statuses of open tasks that need no note."""
 
@@ -74,7 +86,9 @@ def read_master(data: object, file: str) -> Foreign:
     places = {name: "" if older else f"{name}." for name in _tags(content)}
     tags = {name: formed(Tag, tag, file, places[name]) for name, tag in _tags(content).items()}
     rest = {} if older else {name: value for name, value in content.items() if name not in tags}
-    return Foreign(PROGRAM, file, tuple(_group(name, tag, rest, places[name]) for name, tag in tags.items()))
+    return Foreign(
+        PROGRAM, file, tuple(_group(name, tag, rest, places[name]) for name, tag in tags.items()), tuple(STATUSES)
+    )
 
 
 def _tags(content: dict[str, object]) -> dict[str, object]:
@@ -106,7 +120,7 @@ def _with_subtasks(task: MasterTask, place: str, parent: MasterTask | None, abov
 
 
 def _task(task: MasterTask, full: str, parent: MasterTask | None, above: str) -> ForeignTask:
-    standing = ENDED.get(task.status, "open")
+    standing = STATUSES.get(task.status, "unknown")
     said = {} if standing == "open" else {"status": task.status}
     extra = task.model_extra or {}
     return ForeignTask(
@@ -118,7 +132,7 @@ def _task(task: MasterTask, full: str, parent: MasterTask | None, above: str) ->
         note="" if standing != "open" or task.status in PLAIN else f"{task.status} in {PROGRAM}",
         depends_on=tuple(_dependency(str(key), parent, above) for key in task.dependencies),
         parent=above or None,
-        priority="low" if task.status == "deferred" else PRIORITIES.get(task.priority or "", "normal"),
+        priority="low" if task.status in LATER else PRIORITIES.get(task.priority or "", "normal"),
         created_at=moment(extra.get("createdAt")),
         updated_at=moment(extra.get("updatedAt")),
         outcome=cast("dict[str, JsonValue]", said),

@@ -6,9 +6,10 @@ from typing import Final, cast
 
 from pydantic import JsonValue
 
-from mycelium_server.migrate.foreign import Foreign, ForeignGroup, ForeignTask, Form, Name, formed
+from mycelium_server.migrate.foreign import Foreign, ForeignGroup, ForeignTask, Form, Name, Standing, formed
 
 PROGRAM: Final = "taskqueue-mcp"
+STATUSES: Final[dict[str, Standing]] = {"not started": "open", "in progress": "open", "done": "done"}
 
 
 class QueueTask(Form):
@@ -47,7 +48,9 @@ def read_queue(data: object, file: str) -> Foreign:
         InvalidInput: a project or task in it is not in that form.
     """
     projects = formed(QueueFile, data, file).projects
-    return Foreign(PROGRAM, file, tuple(_group(project, number) for number, project in enumerate(projects)))
+    return Foreign(
+        PROGRAM, file, tuple(_group(project, number) for number, project in enumerate(projects)), tuple(STATUSES)
+    )
 
 
 def _group(project: Project, number: int) -> ForeignGroup:
@@ -63,14 +66,14 @@ def _group(project: Project, number: int) -> ForeignGroup:
 
 
 def _task(task: QueueTask, place: str) -> ForeignTask:
-    done = task.status == "done"
+    standing = STATUSES.get(task.status, "unknown")
     outcome: dict[str, JsonValue] = {"completedDetails": task.completedDetails, "approved": task.approved}
     return ForeignTask(
         id=task.id,
         title=task.title,
         place=place,
-        standing="done" if done else "open",
+        standing=standing,
         payload=task.model_dump(exclude_unset=True, mode="json"),
-        note="" if done or task.status == "not started" else f"{task.status} in {PROGRAM}",
-        outcome=outcome if done else {},
+        note=f"{task.status} in {PROGRAM}" if task.status == "in progress" else "",
+        outcome=outcome if standing == "done" else {},
     )
