@@ -1,11 +1,13 @@
 """A folder that cannot be read or written, for any reason: a clear error, nothing lost, nothing overwritten."""
 
 import errno
+import json
 import os
 import resource
 import shutil
 import signal
 import subprocess
+import zlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
@@ -185,6 +187,35 @@ async def test_a_journal_that_became_a_link_is_never_written_through(tmp_path: P
         Journal(tmp_path / "journal")
     with pytest.raises(StoreDamaged, match="regular file"):
         Journal(tmp_path)
+
+
+WELL: dict[str, object] = {"task-a.md": ["x", "", "", 0]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"../../outside": ["x", "", "", 0]}, 0, ""],
+        [{"task-/../../outside.md": ["x", "", "", 0]}, 0, ""],
+        [{".gitignore": ["x", "", "", 0]}, 0, ""],
+        [{"task-a.md": [1, "", "", 0]}, 0, ""],
+        [{"task-a.md": []}, 0, ""],
+        [WELL, -1, ""],
+        [WELL, 0, 7],
+        [WELL],
+        7,
+    ],
+)
+async def test_a_journal_that_somebody_made_up_writes_nothing(tmp_path: Path, folder: Path, body: object) -> None:
+    text = json.dumps(body).encode()
+    (folder / ".state" / "new").mkdir(parents=True)
+    (folder / "task-").mkdir()
+    (folder / ".state" / "journal").write_bytes(b"%016x%08x\n" % (len(text), zlib.crc32(text)) + text)
+    async with opened(folder) as m:
+        assert (await m.list_tasks()).records == []
+        assert (await m.create_task("x")).type == "x"
+    assert [file.name for file in tmp_path.iterdir()] == ["team"]
+    assert (folder / ".gitignore").read_text() != "x"
 
 
 async def test_a_folder_of_a_newer_mycelium_is_refused_and_left_as_it_is(folder: Path) -> None:

@@ -16,10 +16,11 @@ from mycelium.errors import Conflict
 from mycelium.models import Event, Record, Task, validated
 from mycelium.rules import Change
 from mycelium_backends.markdown import forms
-from mycelium_backends.markdown.folder import Folder, name_of
+from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.index import Index, Row
 from mycelium_backends.markdown.journal import Entry, Written, digest_of
 from mycelium_backends.markdown.log import line_of
+from mycelium_backends.markdown.names import name_of
 from mycelium_backends.markdown.view import Outdated
 from mycelium_backends.sqlite.apply import LOG, Applier
 

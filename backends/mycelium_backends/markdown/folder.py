@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mycelium.models import Record
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.journal import Entry
 from mycelium_backends.markdown.log import HEAD as LOG_HEAD
 from mycelium_backends.markdown.log import NAME as LOG_NAME
+from mycelium_backends.markdown.names import RECORD
 from mycelium_backends.markdown.opening import A_LINK, NO_FILE, SAFE
 
 STATE: Final = ".state"
@@ -23,27 +22,10 @@ STATE: Final = ".state"
 SPARE: Final = f"{STATE}/new"
 LARGEST: Final = 16 * 1024 * 1024
 """Bytes that a record's file may have. Larger ones are refused without being read."""
-RECORD: Final = re.compile(r"(task|agent|workflow)-(.*)\.md", re.DOTALL)
 KEPT: Final = {
     ".gitignore": f"# What Mycelium makes anew from the files beside it.\n{STATE}/\n",
     ".gitattributes": f"# Two branches that both added events: keep the lines of both.\n{LOG_NAME} merge=union\n",
 }
-
-
-def name_of(record: Record) -> str:
-    """The name of a record's file."""
-    return f"{record.kind}-{record.key}.md"
-
-
-def names_for(kind: str, key: str) -> list[str]:
-    """The names that a record's file may have: ours first, then one that people may have given it."""
-    return [f"{kind}-{key}.md", *([f"{key}.md"] if key.startswith(f"{kind}-") else [])]
-
-
-def kind_and_key(name: str) -> tuple[str, str] | None:
-    """Which record a file of this name holds; None if it is no record's."""
-    found = RECORD.fullmatch(name)
-    return (found[1], found[2]) if found else None
 
 
 def _signature(seen: os.stat_result) -> str:

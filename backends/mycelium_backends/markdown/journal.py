@@ -2,7 +2,8 @@
 
 An entry holds the new contents whole. Its one fsync is the moment of the commit, for all files of a group at once; the
 files themselves reach the disk when the journal is emptied. An entry that is not whole never happened. One that
-is, and has no mark behind it that its files are written, is finished by whoever has the lock next.
+is, and has no mark behind it that its files are written, is finished by whoever has the lock next. One that names
+files outside the folder is none of ours.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from mycelium_backends.markdown.names import kind_and_key
 from mycelium_backends.markdown.opening import open_regular
 
 HEAD: Final = 25
@@ -56,10 +58,21 @@ class Entry:
         return b"%016x%08x\n" % (len(body), zlib.crc32(body)) + body
 
 
-def _decoded(body: bytes) -> Entry:
-    files, log_at, log = json.loads(body)
-    said: dict[str, Any] = files
-    return Entry({name: Written(*each) for name, each in said.items()}, log_at, log)
+def _decoded(body: bytes) -> Entry | None:
+    """The entry; None where it is none of ours, as git may have brought one that anybody made up."""
+    try:
+        files, log_at, log = json.loads(body)
+        entry = Entry({name: Written(*each) for name, each in files.items()}, log_at, log)
+        entry.log.encode()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    sound = all(kind_and_key(name) is not None and _is_sound(each) for name, each in entry.files.items())
+    return entry if sound and isinstance(log_at, int) and log_at >= 0 else None
+
+
+def _is_sound(written: Written) -> bool:
+    texts = (written.before, written.after, written.text or "")
+    return all(isinstance(text, str) for text in texts) and isinstance(written.digest, int)
 
 
 class Journal:
@@ -121,6 +134,8 @@ class Journal:
         try:
             length, checksum = int(head[:16], 16), int(head[16:24], 16)
         except ValueError:
+            return None
+        if not 0 < length < self.size():
             return None
         body = os.pread(self._fd, length, at + HEAD)
         return _decoded(body) if len(body) == length and zlib.crc32(body) == checksum else None

@@ -12,10 +12,11 @@ from mycelium.models import validated
 from mycelium.place import Finding
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.markdown import forms
-from mycelium_backends.markdown.folder import Folder, kind_and_key
+from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.index import KINDS
 from mycelium_backends.markdown.log import FORMAT, Unparsable, check_format, events_in
+from mycelium_backends.markdown.names import kind_and_key
 from mycelium_backends.markdown.url import folder_of, url_of
 from mycelium_backends.sqlite.errors import translated
 

@@ -12,8 +12,9 @@ from mycelium.errors import StoreDamaged
 from mycelium.models import Record, Task
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
-from mycelium_backends.markdown.folder import Folder, names_for
+from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.index import Index
+from mycelium_backends.markdown.names import names_for
 from mycelium_backends.markdown.opening import damaged
 from mycelium_backends.sqlite.view import SqliteView
 

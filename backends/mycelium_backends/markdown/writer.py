@@ -10,10 +10,11 @@ from typing import Any, Final
 from mycelium.backend import Committed
 from mycelium.errors import MyceliumError
 from mycelium_backends.markdown.changes import FileApplier
-from mycelium_backends.markdown.folder import Folder, kind_and_key
+from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import Index
 from mycelium_backends.markdown.journal import FULL, Entry, Journal
+from mycelium_backends.markdown.names import kind_and_key
 from mycelium_backends.markdown.recovery import finish
 from mycelium_backends.markdown.takeup import TakeUp
 from mycelium_backends.markdown.view import MarkdownView, Outdated
