@@ -209,7 +209,7 @@ async def test_the_files_alone_are_the_whole_store(tmp_path: Path) -> None:
         ("---\nid: x\n<<<<<<< HEAD\ntype: a\n=======\ntype: b\n>>>>>>> b\n---\n", "conflict"),
         ("---\nid: x\n---\n## Payload\n\n{not: json}\n", "no JSON"),
         ('---\nid: x\n---\n## Payload\n\n{"a": 1} and more\n', "behind the JSON"),
-        ("---\nid: " + "[" * 20_000 + "\n---\n", "not YAML"),
+        ("---\nid: " + "[" * 20_000 + "\n---\n", "within each other"),
     ],
 )
 def test_what_cannot_be_read_says_why(text: str, why: str) -> None:

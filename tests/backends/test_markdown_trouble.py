@@ -82,6 +82,28 @@ def a_name_with_spaces(file: Path) -> None:
     file.with_name("task-a b.md").write_text("---\ntype: x\n---\n")
 
 
+def an_endless_alias(file: Path) -> None:
+    file.write_text("---\ntype: x\nlease: &a {b: *a}\n---\n")
+
+
+def an_alias_bomb(file: Path) -> None:
+    levels = "".join(f"  a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}\n" for n in range(1, 40))
+    file.write_text(f"---\ntype: x\nlease:\n  a0: &a0 {{x: 1}}\n{levels}---\n")
+
+
+def a_deep_value(file: Path) -> None:
+    deep = 950
+    file.write_text(f"---\ntype: x\nlease: {'{a: ' * deep}1{'}' * deep}\n---\n")
+
+
+def a_bottomless_value(file: Path) -> None:
+    file.write_text(f"---\ntype: x\nlease: {'[' * 1_000_000}\n---\n")
+
+
+def a_deep_payload(file: Path) -> None:
+    file.write_text(f'---\ntype: x\n---\n## Payload\n\n{{"a": {"[" * 100_000}\n')
+
+
 TROUBLES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a link out of the folder": (a_link_out, "symbolic link"),
     "a link to nowhere": (a_link_to_nowhere, "symbolic link"),
@@ -89,6 +111,11 @@ TROUBLES: dict[str, tuple[Callable[[Path], None], str]] = {
     "not text": (not_text, "UTF-8"),
     "a folder": (a_folder, "regular file"),
     "a pipe": (os.mkfifo, "regular file"),
+    "an endless alias": (an_endless_alias, "alias"),
+    "an alias bomb": (an_alias_bomb, "alias"),
+    "a deep value": (a_deep_value, "within each other"),
+    "a bottomless value": (a_bottomless_value, "within each other"),
+    "a deep payload": (a_deep_payload, "no JSON"),
     "a path as id": (a_path_as_id, "its name"),
 }
 

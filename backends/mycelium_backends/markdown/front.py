@@ -19,6 +19,10 @@ KEY: Final = re.compile(r"""(?:"([^"\\]*)"|'([^']*)'|([^\s#"'\[{&*!|>%@`,-][^:#]
 COMMENT: Final = re.compile(r"""[^"'\[{]*?(\s+#.*)""")
 
 
+DEEPEST: Final = 50
+"""Values within each other that front matter may have."""
+
+
 class Unreadable(ValueError):
     """A text is not what it should be; says why."""
 
@@ -59,14 +63,17 @@ def load(front: str) -> Fields:
     """The values, as texts, lists and mappings.
 
     Raises:
-        Unreadable: it is not YAML, or not one key a line.
+        Unreadable: it is not YAML, not one key a line, too deep, or has an alias.
     """
     import yaml
 
     try:
-        found: object = yaml.load(front, _loader())  # a safe loader with fewer types
+        refusal = _refusal(front)
+        found: object = None if refusal else yaml.load(front, _loader())  # a safe loader with fewer types
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unreadable(f"its front matter is not YAML: {_in_a_line(error)}") from None
+    if refusal:
+        raise Unreadable(refusal)
     if not isinstance(found, dict):
         raise Unreadable("its front matter is not a list of `key: value` lines")
     fields = cast("dict[Any, Any]", found)
@@ -76,6 +83,20 @@ def load(front: str) -> Fields:
     if {str(key) for key in fields} != set(keys):
         raise Unreadable("its front matter does not have one key a line")
     return {str(key): value for key, value in fields.items() if value is not None}
+
+
+def _refusal(front: str) -> str:
+    """Why these values may not be built: aliases make a few lines a world of them, and depth ends the process."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(front, _loader()):
+        if isinstance(event, yaml.AliasEvent):
+            return "its front matter has a YAML alias (*), which is not followed"
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return f"its front matter has more than {DEEPEST} values within each other"
+    return ""
 
 
 def _in_a_line(error: Exception) -> str:

@@ -62,17 +62,29 @@ def _decoded(body: bytes) -> Entry | None:
     """The entry; None where it is none of ours, as git may have brought one that anybody made up."""
     try:
         files, log_at, log = json.loads(body)
-        entry = Entry({name: Written(*each) for name, each in files.items()}, log_at, log)
-        entry.log.encode()
+        written = {name: _written(name, *each) for name, each in files.items()}
+        return Entry(written, _number(log_at), _text(log))
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
-    sound = all(kind_and_key(name) is not None and _is_sound(each) for name, each in entry.files.items())
-    return entry if sound and isinstance(log_at, int) and log_at >= 0 else None
 
 
-def _is_sound(written: Written) -> bool:
-    texts = (written.before, written.after, written.text or "")
-    return all(isinstance(text, str) for text in texts) and isinstance(written.digest, int)
+def _written(name: str, text: object, before: object, after: object, digest: object) -> Written:
+    if kind_and_key(name) is None:
+        raise ValueError(name)
+    return Written(None if text is None else _text(text), _text(before), _text(after), _number(digest))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(type(value))
+    value.encode()  # half a surrogate cannot be written
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(value)
+    return value
 
 
 class Journal:

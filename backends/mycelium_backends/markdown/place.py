@@ -13,10 +13,10 @@ from mycelium.place import Finding
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.folder import Folder
-from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.index import KINDS
 from mycelium_backends.markdown.log import FORMAT, Unparsable, check_format, events_in
 from mycelium_backends.markdown.names import kind_and_key
+from mycelium_backends.markdown.reading import FAULTS, reason_of
 from mycelium_backends.markdown.url import folder_of, url_of
 from mycelium_backends.sqlite.errors import translated
 
@@ -87,7 +87,7 @@ class MarkdownPlace:
                 _examine(self.folder, name, *found)
                 counts[found[0]] += 1
                 size += int(seen.rpartition(":")[2])
-            except (Unreadable, MyceliumError, OSError) as error:
+            except (*FAULTS, MyceliumError) as error:
                 yield Finding("file", f"{self.folder.path / name}: {_said(error)}", "fail", MEND)
         said = ", ".join(f"{counts[kind]} {kind}s" for kind in KINDS)
         yield Finding("content", f"{said}, {in_words(size)}")
@@ -113,6 +113,4 @@ def _examine(folder: Folder, name: str, kind: str, key: str) -> None:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, MyceliumError):
-        return error.message
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return error.message if isinstance(error, MyceliumError) else reason_of(error)

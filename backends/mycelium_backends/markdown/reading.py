@@ -18,6 +18,15 @@ from mycelium_backends.markdown.journal import digest_of
 
 MOMENT: Final = 0.01
 """Seconds until a file that is empty, as some programs leave it while they write it, is believed to be."""
+FAULTS: Final = (OSError, ValueError, RecursionError, OverflowError)
+"""What reading one file may raise, whatever stands in it; it is that file's fault, and the others can be used."""
+
+
+def reason_of(fault: Exception) -> str:
+    """Why a file could not be read."""
+    if isinstance(fault, OSError):
+        return fault.strerror or str(fault)
+    return str(fault) if isinstance(fault, Unreadable) else f"it cannot be read: {fault}"
 
 
 @dataclass(frozen=True, slots=True)

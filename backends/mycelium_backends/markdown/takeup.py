@@ -15,13 +15,12 @@ from mycelium.models import Agent, Record, Task, Workflow
 from mycelium.rules import Change
 from mycelium.rules.edits import edit_agent, edit_task, edit_workflow, make_task, make_workflow
 from mycelium_backends.markdown import forms
-from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import Row
 from mycelium_backends.markdown.journal import digest_of
 from mycelium_backends.markdown.log import Unparsable, check_format, events_in, numbered
 from mycelium_backends.markdown.names import kind_and_key
-from mycelium_backends.markdown.reading import Reading, is_foreign, read, wanted_by
+from mycelium_backends.markdown.reading import FAULTS, Reading, is_foreign, read, reason_of, wanted_by
 from mycelium_backends.markdown.takeover import take_over
 from mycelium_backends.markdown.view import Outdated
 
@@ -96,9 +95,9 @@ class TakeUp:
             return None
         try:
             return read(self._folder, self._index, name, *found)
-        except (Unreadable, OSError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            self._ground.put_aside(Row(name, *found, seen, why or "it cannot be read", False, (0, 0)), row)
+        except FAULTS as error:
+            why = reason_of(error)
+            self._ground.put_aside(Row(name, *found, seen, why, False, (0, 0)), row)
             return None
 
     def _take(self, reading: Reading, others: Sequence[str]) -> bool:
