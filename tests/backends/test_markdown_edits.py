@@ -236,6 +236,51 @@ async def test_an_edit_that_cannot_be_is_named_and_left_while_the_rest_goes_on(
     assert await told(m, task.id) == ["task.created", "task.started"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('\n{\n  "k": [', '\n  "k": [', "no JSON object"),
+        ("\n{\n", "\n[1, 2]\n", "no JSON object|behind"),
+        ("## Payload", "### Payload", "## Payload"),
+        ("## Payload", "## Paylaod", "## Payload"),
+        ("## Dependencies", "```\nan open fence\n\n## Dependencies", "does not end"),
+        ("## Dependencies", "~~~~\nan open fence\n~~~\n```\n\n## Dependencies", "does not end"),
+        ("_Not started._", "All is well.", "no JSON object"),
+    ],
+)
+async def test_a_payload_that_an_edit_broke_is_not_taken_for_none(
+    m: Mycelium, folder: Path, old: str, new: str, why: str
+) -> None:
+    task = await m.create_task("x", payload={"k": [{"l": 1}, {"m": 2}]})
+    file = task_file(folder, task.id)
+    edit(file, old, new)
+    broken = file.read_text()
+    with pytest.raises(StoreDamaged, match=why):
+        await m.get_task(task.id)
+    assert file.read_text() == broken
+    edit(file, new, old)
+    assert (await m.get_task(task.id)).payload == {"k": [{"l": 1}, {"m": 2}]}
+
+
+async def test_a_payload_may_be_indented_and_fenced(m: Mycelium, folder: Path) -> None:
+    task = await m.create_task("x", payload={"k": 1})
+    file = task_file(folder, task.id)
+    edit(file, '{\n  "k": 1\n}', '```json\n  {\n"k": 2\n  }\n```\nwith ````inline```` code')
+    assert (await m.get_task(task.id)).payload == {"k": 2}
+    await m.cancel_task(task.id)
+    text = file.read_text()
+    assert text.count("## Payload") == 1
+    assert '```json\n  {\n"k": 2\n  }\n```\n' in text
+    assert (await m.get_task(task.id)).status == "cancelled"
+
+
+async def test_metadata_that_an_edit_broke_is_not_taken_for_none(m: Mycelium, folder: Path) -> None:
+    await m.store_agent_status("ada", "busy", metadata={"k": 1})
+    edit(folder / "agent-ada.md", "## Metadata", "# Metadata")
+    with pytest.raises(StoreDamaged, match="## Metadata"):
+        await m.get_agent_status("ada")
+
+
 async def test_a_finished_task_stays_finished(m: Mycelium, folder: Path) -> None:
     task = await m.create_task("x")
     await done(m, task.id)

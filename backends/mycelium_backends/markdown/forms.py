@@ -170,6 +170,8 @@ def read(kind: str, text: str) -> Said:
             ticks = section.ticks(lines)
         elif (value := section.read(lines)) not in (None, []):
             fields[section.field] = value
+        elif section.required and "version" in fields:
+            raise Unreadable(f"it has no object under '## {section.name}'; write {{}} there for none")
     return Said(fields, ticks)
 
 

@@ -18,6 +18,11 @@ BOX: Final = re.compile(r"\s*[-*+] \[([ xX])\] (.*)")
 OURS: Final = re.compile(r"Work \(\d+ %\)")
 ITEM: Final = re.compile(r"[-*+] ([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?: \(.*)?")
 STARTED: Final = re.compile(r" \(started: [^()]*\)$")
+BRACE: Final = re.compile(r" {0,3}\{")
+"""Where an object begins. Further to the right stands what is within one whose beginning was lost."""
+REST: Final = re.compile(r"\s*[\]}]")
+WORD: Final = re.compile(r"_.+_$")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
 MARKS: Final = {
     "pending": "PENDING ⏳",
     "running": "RUNNING 🔄",
@@ -52,6 +57,11 @@ class Section(Protocol):
         """The field of the record that it holds; empty where it only shows."""
         ...
 
+    @property
+    def required(self) -> bool:
+        """Whether a file that Mycelium wrote always has a value in it."""
+        ...
+
     def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
         """Our lines, fresh; None to leave the section out."""
         ...
@@ -76,6 +86,10 @@ class JsonSection:
     empty: bool = False
     """Whether an empty object is the default."""
 
+    @property
+    def required(self) -> bool:
+        return self.empty
+
     def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
         value = fields.get(self.field, {} if self.empty else None)
         if value is None:
@@ -84,27 +98,44 @@ class JsonSection:
         return (json.dumps(value, ensure_ascii=False, indent=2) if len(brief) <= BRIEF else brief).split("\n")
 
     def ours(self, lines: Sequence[str]) -> Sequence[int]:
-        begin = next((n for n, line in enumerate(lines) if line.startswith("{")), None)
+        begin = _first(lines, BRACE)
         if begin is None:
-            word = next((n for n, line in enumerate(lines) if len(line) > 2 and line[0] == line[-1] == "_"), None)
+            word = _first(lines, WORD)
             return [] if word is None else [word]
         _, used = self._object("\n".join(lines[begin:]))
         return range(begin, begin + used)
 
     def read(self, lines: Sequence[str]) -> object:
-        begin = next((n for n, line in enumerate(lines) if line.startswith("{")), None)
-        return None if begin is None else self._object("\n".join(lines[begin:]))[0]
+        begin = _first(lines, BRACE)
+        if begin is None:
+            self._check_empty(lines)
+            return None
+        value, used = self._object("\n".join(lines[begin:]))
+        if _first(lines[begin + used :], REST) is not None:
+            raise Unreadable(f"under {self.name!r} something of JSON stands behind an object")
+        return value
+
+    def _check_empty(self, lines: Sequence[str]) -> None:
+        """Text in the place of the object is one that went wrong; where the section may be left out, it is a note."""
+        text = next((line for line in lines if line.strip() and _FENCE.match(line) is None), None)
+        if text is not None and (self.empty or self.instead is not None) and _first(lines, WORD) is None:
+            raise Unreadable(f"under {self.name!r} stands no JSON object, but {text.strip()[:40]!r}")
 
     def _object(self, text: str) -> tuple[object, int]:
         """The object that begins here, and how many lines it takes."""
         try:
-            value, end = json.JSONDecoder().raw_decode(text)
+            value, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip(" ")))
         except (ValueError, RecursionError) as error:
             raise Unreadable(f"under {self.name!r} stands no JSON: {error}") from None
         rest = text[end:].partition("\n")[0].strip()
         if rest:
             raise Unreadable(f"under {self.name!r} something stands behind the JSON: {rest[:40]!r}")
         return value, text.count("\n", 0, end) + 1
+
+
+def _first(lines: Sequence[str], pattern: re.Pattern[str]) -> int | None:
+    """The place of the first line that begins like this."""
+    return next((n for n, line in enumerate(lines) if pattern.match(line)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +146,7 @@ class TaskSection:
     field: str
     status: bool
     """Whether to tell how each stands."""
+    required: bool = False
 
     def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
         ids = cast("Sequence[str]", fields.get(self.field, ()))
@@ -138,6 +170,7 @@ class ActiveSection:
 
     name: str
     field: str
+    required: bool = False
 
     def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
         texts = cast("Sequence[str]", fields.get(self.field, ()))
@@ -175,6 +208,7 @@ class ProgressSection:
 
     name: str = "Progress"
     field: str = ""
+    required: bool = False
 
     def lines(self, fields: Fields, others: Others) -> Sequence[str] | None:
         progress = float(fields.get("progress", 0.0))
@@ -203,19 +237,34 @@ class Part:
 
 
 def parts_of(body: str) -> list[Part]:
-    """The head and every section, in their order. What is within a code fence heads nothing."""
+    """The head and every section, in their order. What is within a code fence heads nothing.
+
+    Raises:
+        Unreadable: a code fence does not end, so that what heads a section cannot be told.
+    """
     parts = [Part("", ())]
-    fenced = False
+    fence = ""
     lines: list[str] = []
     for line in body.split("\n"):
-        fenced ^= line.startswith("```")
-        if line.startswith("## ") and not fenced:
+        fence = _fence_after(fence, line)
+        if line.startswith("## ") and not fence:
             parts[-1] = Part(parts[-1].name, tuple(lines))
             parts.append(Part(line[3:].strip(), ()))
             lines = []
         lines.append(line)
+    if fence:
+        raise Unreadable(f"a code fence ({fence}) does not end")
     parts[-1] = Part(parts[-1].name, tuple(lines))
     return parts
+
+
+def _fence_after(fence: str, line: str) -> str:
+    """The code fence that is open behind this line; empty if none is."""
+    found = _FENCE.match(line.rstrip())
+    if found is None:
+        return fence
+    closes = found[1].startswith(fence) and not found[2]
+    return found[1] if not fence else "" if closes else fence
 
 
 def renewed(part: Part, section: Section, fields: Fields, others: Others) -> Part:
