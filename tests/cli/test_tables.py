@@ -64,3 +64,10 @@ async def test_events_show_their_channel_only_where_it_is_not_told_by_the_type(t
 def test_no_markup_of_agents_is_obeyed(table: Lines) -> None:
     shown = table(Listing(("what",), [("[bold red]x[/]",), (":smile:",)], None), 80)
     assert shown[2:] == ["[bold red]x[/]", ":smile:"]
+
+
+def test_a_long_first_column_leaves_the_others_room(table: Lines) -> None:
+    listing = Listing(("setting", "value"), [("coordination.redis.connection_timeout_seconds", "5")], {})
+    lines = table(listing, 50)
+    assert any(line.endswith(" 5") for line in lines)
+    assert all(len(line) <= 50 for line in lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from redis import exceptions as said
+from redis.sentinel import MasterNotFoundError, SlaveNotFoundError
 
 from mycelium.errors import (
     BackendUnavailable,
@@ -47,6 +48,8 @@ def translated(error: Exception, url: str) -> MyceliumError:
                 url=url,
                 reason="refused",
             )
+        case MasterNotFoundError() | SlaveNotFoundError():
+            return unavailable(url, "Sentinel does not answer, or knows no such service")
         case said.ReadOnlyError():
             return StoreReadOnly(f"{url} is a replica that takes no writes.", hint="Name the primary.", url=url)
         case said.OutOfMemoryError():

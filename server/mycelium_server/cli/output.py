@@ -113,12 +113,12 @@ def _print_table(listing: Listing) -> None:
     if not listing.rows:
         console.print(listing.empty, style="dim", markup=False)
         return
-    console.print(_table(listing))
+    console.print(_table(listing, console.width))
     if listing.more:
         console.print(listing.more, style="dim", markup=False)
 
 
-def _table(listing: Listing) -> Table:
+def _table(listing: Listing, width: int) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -128,8 +128,10 @@ def _table(listing: Listing) -> Table:
     shown = [number for number in range(len(rows[0])) if any(row[number] for row in rows)]
     for number in shown:
         name = listing.columns[number] if listing.columns else ""
-        # Only a column that may wrap gives way; where cells are to be cut, each says so itself.
-        kept = name not in listing.cut if listing.cut else number == 0
+        # Only a column that may wrap gives way; where cells are to be cut, each says so itself. The first one names what
+        # the others tell of, but must leave them room.
+        narrow = max(len(row[number]) for row in rows) <= width // 2
+        kept = name not in listing.cut if listing.cut else number == 0 and narrow
         table.add_column(name, no_wrap=kept, overflow="fold", style="bold" if number == 0 else None)
     for row in rows:
         table.add_row(*(_cell(row[number], cut=bool(listing.cut)) for number in shown))
