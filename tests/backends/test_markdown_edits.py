@@ -281,6 +281,23 @@ async def test_metadata_that_an_edit_broke_is_not_taken_for_none(m: Mycelium, fo
         await m.get_agent_status("ada")
 
 
+async def test_a_small_file_can_be_saved_again_from_the_same_editor(m: Mycelium, folder: Path) -> None:
+    file = task_file(folder, "a")
+    file.write_text('---\ntype: x\n---\nnote one\n\n## Payload\n\n{"k": 1}\n')
+    before = await m.get_task("a")
+    file.write_text("---\ntype: x\n---\nnote one\nnote two\n")
+    assert await m.get_task("a") == before
+    text = file.read_text()
+    assert "note two" in text
+    assert '"k": 1' in text
+    assert "version: 1" in text
+    held = await claimed(m, "a")
+    file.write_text("---\ntype: y\n---\nnote three\n")
+    now = await m.get_task("a")
+    assert (now.type, now.status, now.token, now.payload) == ("y", "running", held.token, {"k": 1})
+    assert "task.edited" in await told(m, "a")
+
+
 async def test_a_finished_task_stays_finished(m: Mycelium, folder: Path) -> None:
     task = await m.create_task("x")
     await done(m, task.id)

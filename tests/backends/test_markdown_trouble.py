@@ -245,6 +245,19 @@ async def test_a_journal_that_somebody_made_up_writes_nothing(tmp_path: Path, fo
     assert (folder / ".gitignore").read_text() != "x"
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 2**62 + 1, 9999999999999999999])
+async def test_an_event_with_a_number_beyond_all_is_named_and_passed_over(folder: Path, number: int) -> None:
+    async with opened(folder) as m:
+        await m.create_task("x")
+    with (folder / "events.md").open("a") as lines:
+        lines.write(f"- {number} 2026-11-21T10:00:00+00:00 tasks:events task.created - {{}} zz-1\n")
+    async with opened(folder) as m:
+        assert (await m.publish_event("c")).seq == 2
+    place = place_at(f"markdown:{folder}")
+    assert place is not None
+    assert any(f"no event: - {number}" in finding.says for finding in place.examine())
+
+
 async def test_a_folder_of_a_newer_mycelium_is_refused_and_left_as_it_is(folder: Path) -> None:
     async with opened(folder) as m:
         await m.create_task("x")

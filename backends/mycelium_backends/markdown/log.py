@@ -31,6 +31,8 @@ BARE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._+-]*")
 LINE: Final = re.compile(r'- (\d{1,19}) (\S+) (\S+) ("(?:[^"\\]|\\.)*"|\S+) (\S+) (?=\{)')
 LOOKS: Final = re.compile(rb"- \d+ ")
 SAID: Final = re.compile(rb"---\n(?:[^\n]*\n)*?format: *(\d{1,9})[^\n]*\n")
+LAST: Final = 2**62
+"""The highest number of an event that is believed: what follows it has to have numbers, too."""
 _DECODER: Final = json.JSONDecoder()
 
 
@@ -64,6 +66,8 @@ def parse(line: str) -> Event:
         raise ValueError(line)
     data, end = _DECODER.raw_decode(line, found.end())
     seq, time, channel, type, source = found.groups()
+    if int(seq) > LAST:
+        raise ValueError(line)
     fields: dict[str, Any] = {
         "seq": int(seq), "time": time, "channel": channel, "type": _text(type),
         "source": None if source == "-" else source, "data": data, "id": _text(line[end:].strip()),

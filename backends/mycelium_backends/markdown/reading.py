@@ -87,8 +87,9 @@ def wanted_by(reading: Reading, current: Record | None, index: Index, now: datet
     kind = KINDS[reading.kind]
     if current is None:
         fields = forms.completed(kind, fields, reading.key, now)
-    else:
-        fields.setdefault("version", current.version)
+    elif not reading.said.written:
+        # A small file that was taken up has been written whole; an editor may still hold it as it was.
+        fields = {**current.model_dump(exclude_defaults=True), "version": current.version, **fields}
     wanted = validated(kind, **fields)
     if current is not None and wanted.version != current.version:
         earlier = _earlier(reading, index)

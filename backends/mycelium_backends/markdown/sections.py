@@ -22,7 +22,7 @@ BRACE: Final = re.compile(r" {0,3}\{")
 """Where an object begins. Further to the right stands what is within one whose beginning was lost."""
 REST: Final = re.compile(r"\s*[\]}]")
 WORD: Final = re.compile(r"_.+_$")
-_FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
+FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
 MARKS: Final = {
     "pending": "PENDING ⏳",
     "running": "RUNNING 🔄",
@@ -117,7 +117,7 @@ class JsonSection:
 
     def _check_empty(self, lines: Sequence[str]) -> None:
         """Text in the place of the object is one that went wrong; where the section may be left out, it is a note."""
-        text = next((line for line in lines if line.strip() and _FENCE.match(line) is None), None)
+        text = next((line for line in lines if line.strip() and FENCE.match(line) is None), None)
         if text is not None and (self.empty or self.instead is not None) and _first(lines, WORD) is None:
             raise Unreadable(f"under {self.name!r} stands no JSON object, but {text.strip()[:40]!r}")
 
@@ -260,7 +260,7 @@ def parts_of(body: str) -> list[Part]:
 
 def _fence_after(fence: str, line: str) -> str:
     """The code fence that is open behind this line; empty if none is."""
-    found = _FENCE.match(line.rstrip())
+    found = FENCE.match(line.rstrip())
     if found is None:
         return fence
     closes = found[1].startswith(fence) and not found[2]

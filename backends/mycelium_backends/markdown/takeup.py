@@ -133,7 +133,7 @@ class TakeUp:
         )
         if current is None or wanted != current:
             self._applier.apply(self._rule(current, wanted))
-        elif reading.said.fields.get("version", current.version) != current.version:
+        elif reading.said.fields.get("version") != current.version:
             self._applier.touched.setdefault((reading.kind, reading.key), current)
         else:
             self._index.remember(current, digest_of(reading.text))
