@@ -15,6 +15,7 @@ from mycelium import Mycelium
 from mycelium_server.bench.delivery import measure_delivery
 from mycelium_server.bench.figures import Operation
 from mycelium_server.bench.places import ground_for
+from mycelium_server.bench.subject import subject_of
 
 GOALS: Final = {"sqlite": 0.5, "redis": 0.5, "markdown": 5.0}
 """Milliseconds from when the event is stored, at the median."""
@@ -36,7 +37,7 @@ def delivery(folder: Path, step: Callable[[], None]) -> list[Figure]:
 
 
 async def _measure(url: str) -> list[Operation]:
-    async with ground_for(url) as ground, Mycelium.open(ground.url, agent="benchmark", background=False) as m:
+    async with ground_for(subject_of(url)) as ground, Mycelium.open(ground.url, agent="benchmark", background=False) as m:
         return await measure_delivery(m, ground, EVENTS)
 
 
