@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import zlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
@@ -243,6 +244,34 @@ async def test_a_journal_that_somebody_made_up_writes_nothing(tmp_path: Path, fo
         assert (await m.create_task("x")).type == "x"
     assert [file.name for file in tmp_path.iterdir()] == ["team"]
     assert (folder / ".gitignore").read_text() != "x"
+
+
+@pytest.mark.parametrize("make", [a_folder, os.mkfifo])
+def test_a_log_that_is_no_file_is_told_without_waiting_for_it(folder: Path, make: Callable[[Path], None]) -> None:
+    folder.mkdir()
+    make(folder / "events.md")
+    place = place_at(f"markdown:{folder}")
+    assert place is not None
+    watchdog = threading.Timer(20, os._exit, [3])  # nothing else ends a wait for a pipe
+    watchdog.start()
+    try:
+        assert any("regular file" in found.says for found in place.examine() if found.level == "fail")
+        with pytest.raises(StoreDamaged, match="regular file"):
+            anyio.run(use, folder)
+    finally:
+        watchdog.cancel()
+
+
+async def use(folder: Path) -> None:
+    async with opened(folder) as m:
+        await m.create_task("x")
+
+
+async def test_a_log_that_becomes_a_pipe_while_open_ends_the_writing(m: Mycelium, folder: Path) -> None:
+    (folder / "events.md").unlink()
+    os.mkfifo(folder / "events.md")
+    with anyio.fail_after(20), pytest.raises(StoreDamaged, match="regular file"):
+        await m.create_task("never")
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, 2**62 + 1, 9999999999999999999])

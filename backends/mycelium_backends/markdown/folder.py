@@ -15,7 +15,7 @@ from mycelium_backends.markdown.journal import Entry
 from mycelium_backends.markdown.log import HEAD as LOG_HEAD
 from mycelium_backends.markdown.log import NAME as LOG_NAME
 from mycelium_backends.markdown.names import RECORD
-from mycelium_backends.markdown.opening import A_LINK, NO_FILE, SAFE
+from mycelium_backends.markdown.opening import A_LINK, NO_FILE, SAFE, open_regular, read_from
 
 STATE: Final = ".state"
 """The folder within, of what can be made anew from the files: it is never committed."""
@@ -105,7 +105,7 @@ class Folder:
 
     def log_break(self) -> str:
         """A line's end, where the log's last line has none."""
-        with self.log.open("rb") as log:
+        with read_from(self.log) as log:
             if not log.seek(0, os.SEEK_END):
                 return ""
             log.seek(-1, os.SEEK_END)
@@ -114,8 +114,7 @@ class Folder:
     def add_to_log(self, data: bytes) -> None:
         """Write at the log's end."""
         if data:
-            fd = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-            with os.fdopen(fd, "wb") as log:
+            with os.fdopen(open_regular(self.log, os.O_WRONLY | os.O_APPEND), "wb") as log:
                 log.write(data)
 
     def signature(self, name: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mycelium.errors import InvalidInput, SchemaTooNew
 from mycelium.models import Event, validated
+from mycelium_backends.markdown.opening import read_from
 
 NAME: Final = "events.md"
 FORMAT: Final = 1
@@ -83,7 +84,7 @@ def _text(token: str) -> str:
 
 def events_in(path: Path) -> Iterator[Event | Unparsable]:
     """What the lines of a log say, in the order of the file, a line at a time."""
-    with path.open("rb") as lines:
+    with read_from(path) as lines:
         for number, line in enumerate(lines, 1):
             if LOOKS.match(line) is None:
                 continue
@@ -113,8 +114,9 @@ def check_format(path: Path) -> None:
 
     Raises:
         SchemaTooNew: a newer Mycelium made it.
+        StoreDamaged: the log is no regular file.
     """
-    with path.open("rb") as log:
+    with read_from(path) as log:
         found = SAID.match(log.read(4096))
     if found is not None and int(found[1]) > FORMAT:
         raise SchemaTooNew(

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from mycelium.errors import StoreDamaged
 
@@ -43,6 +43,11 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
         return fd
     os.close(fd)
     raise damaged(path, NO_FILE)
+
+
+def read_from(path: Path) -> BinaryIO:
+    """This very file, to be read. Raises as `open_regular` does."""
+    return os.fdopen(open_regular(path, os.O_RDONLY), "rb")
 
 
 def _refused(path: Path, error: OSError) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from mycelium_backends.markdown.folder import SPARE, Folder
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.journal import Entry, Journal, Written, digest_of
+from mycelium_backends.markdown.opening import read_from
 
 
 def finish(folder: Folder, journal: Journal, *, doubted: bool = False) -> list[str]:
@@ -70,7 +71,7 @@ def _add_lines(folder: Folder, entry: Entry) -> None:
     wanted = entry.log.encode()
     if not wanted:
         return
-    with folder.log.open("rb") as log:
+    with read_from(folder.log) as log:
         log.seek(entry.log_at)
         found = log.read(len(wanted))
         rest = log.read(1)
@@ -79,6 +80,7 @@ def _add_lines(folder: Folder, entry: Entry) -> None:
     if wanted.startswith(found) and not rest:
         folder.add_to_log(wanted[len(found) :])
         return
-    there = set(folder.log.read_bytes().splitlines(keepends=True))
+    with read_from(folder.log) as log:
+        there = set(log)
     missing = [line for line in wanted.splitlines(keepends=True) if line not in there and line.strip()]
     folder.add_to_log(b"".join(missing))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mycelium.backend import Committed
-from mycelium.errors import MyceliumError
+from mycelium.errors import MyceliumError, StoreDamaged
 from mycelium_backends.markdown.changes import FileApplier
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.ground import Ground
@@ -100,7 +100,7 @@ class MarkdownWriter(Writer):
         try:
             self._folder.write(entry)
             self._journal.mark()
-        except OSError as error:
+        except (OSError, StoreDamaged) as error:
             log.warning("%s: a commit will be written to its files later: %s", self._folder.path, error)
 
     def _checkpoint(self) -> None:
