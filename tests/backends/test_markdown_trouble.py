@@ -32,10 +32,11 @@ from mycelium.rules import Change
 from mycelium_backends.markdown import folder as folders
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.journal import Journal
+from mycelium_backends.markdown.log import events_in
 from mycelium_backends.markdown.url import folder_of, url_of
 from tests.backends.markdown_folder import edit, opened, task_file
 from tests.support.processes import Refused, team
-from tests.support.store import claimed, log, snapshot
+from tests.support.store import PATIENCE, claimed, log, snapshot
 
 BIG = 100 * 1024 * 1024
 
@@ -265,6 +266,37 @@ def test_a_log_that_is_no_file_is_told_without_waiting_for_it(folder: Path, make
 async def use(folder: Path) -> None:
     async with opened(folder) as m:
         await m.create_task("x")
+
+
+async def looks() -> AsyncGenerator[None]:
+    while True:
+        yield
+        await anyio.sleep(0.02)
+
+
+async def test_a_log_that_is_removed_while_open_is_written_again(m: Mycelium, folder: Path) -> None:
+    await m.create_task("x")
+    await m.publish_event("c", {"text": "all of it"})
+    before = await log(m)
+    (folder / "events.md").unlink()
+    await m.create_task("y")
+    assert list(events_in(folder / "events.md")) == await log(m)
+    assert (await log(m))[: len(before)] == before
+    (folder / "events.md").unlink()
+    with anyio.fail_after(PATIENCE):
+        async for _ in looks():
+            if (folder / "events.md").exists():
+                break
+
+
+async def test_a_log_that_is_removed_while_closed_is_written_again(folder: Path) -> None:
+    async with opened(folder) as m:
+        await m.create_task("x")
+        before = await log(m)
+    (folder / "events.md").unlink()
+    async with opened(folder) as m:
+        assert await log(m) == before
+    assert list(events_in(folder / "events.md")) == before
 
 
 async def test_a_log_that_becomes_a_pipe_while_open_ends_the_writing(m: Mycelium, folder: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Final
 
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.journal import Entry
-from mycelium_backends.markdown.log import HEAD as LOG_HEAD
 from mycelium_backends.markdown.log import NAME as LOG_NAME
 from mycelium_backends.markdown.names import RECORD
 from mycelium_backends.markdown.opening import A_LINK, NO_FILE, SAFE, open_regular, read_from
@@ -56,13 +55,11 @@ class Folder:
         return self.path / SPARE
 
     def make(self) -> None:
-        """Make what is not there yet."""
+        """Make what is not there yet, besides the log."""
         self.spare.mkdir(parents=True, exist_ok=True)
         for name, text in KEPT.items():
             if not os.path.lexists(self.path / name):
                 (self.path / name).write_text(text, encoding="utf-8")
-        if not os.path.lexists(self.log):
-            self.log.write_text(LOG_HEAD, encoding="utf-8")
 
     def signatures(self) -> Iterator[tuple[str, str]]:
         """The name and the signature of every record's file."""
@@ -95,12 +92,18 @@ class Folder:
             raise Unreadable(f"it is not text in UTF-8: {error.reason} at byte {error.start}") from None
 
     def log_size(self) -> int:
-        """Bytes in the log."""
-        return self.log.lstat().st_size
+        """Bytes in the log; none where it is missing."""
+        return self.log.lstat().st_size if os.path.lexists(self.log) else 0
 
     def log_mark(self, size: int | None = None) -> str:
-        """What tells that the log was changed by others than Mycelium; or will, when it has grown to `size`."""
-        seen = self.log.lstat()
+        """What tells that the log was changed by others than Mycelium; or will, when it has grown to `size`.
+
+        Empty where it is missing.
+        """
+        try:
+            seen = self.log.lstat()
+        except FileNotFoundError:
+            return ""
         return f"{seen.st_ino}:{seen.st_size if size is None else size}"
 
     def log_break(self) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import PRIORITY_RANK, Agent, Record, Task, Workflow
+from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.sections import Glance
 from mycelium_backends.sqlite import connection as connections
@@ -195,6 +195,13 @@ class Index:
         query = "SELECT body, digests FROM past WHERE kind = ? AND key = ? AND version = ?"
         found = self._execute(query, where).fetchone()
         return (kind.model_validate_json(found[0]), frozenset(map(int, found[1].split()))) if found else None
+
+    def events(self) -> Iterator[Event]:
+        """Every event, by its number."""
+        columns = ("seq", "id", "channel", "type", "source", "time", "data")
+        for row in self._execute(f"SELECT {', '.join(columns)} FROM events ORDER BY seq"):
+            fields = dict(zip(columns, row, strict=True))
+            yield Event.model_validate({**fields, "data": json.loads(fields["data"])})
 
     def knows_event(self, id: str) -> bool:
         return self._execute("SELECT 1 FROM events WHERE id = ?", (id,)).fetchone() is not None

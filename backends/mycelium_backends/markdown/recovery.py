@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from mycelium_backends.markdown.folder import SPARE, Folder
 from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.index import Index
 from mycelium_backends.markdown.journal import Entry, Journal, Written, digest_of
+from mycelium_backends.markdown.log import HEAD, line_of
+from mycelium_backends.markdown.log import NAME as LOG_NAME
 from mycelium_backends.markdown.opening import read_from
+
+GRACE: Final = 0.02
+"""Seconds until a log that is missing, as git leaves it while it changes branches, is believed to be."""
+
+
+def keep_log(folder: Folder, index: Index) -> None:
+    """Write a log where there is none: with the events of the index, of which only the log tells others."""
+    if os.path.lexists(folder.log):
+        return
+    lines = [line_of(event) for event in index.events()]
+    if lines:
+        time.sleep(GRACE)
+    if not os.path.lexists(folder.log):
+        folder.prepare(LOG_NAME, HEAD + "".join(lines))
+        folder.place(LOG_NAME)
+        folder.flush(set())
 
 
 def finish(folder: Folder, journal: Journal, *, doubted: bool = False) -> list[str]:

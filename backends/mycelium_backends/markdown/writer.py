@@ -15,7 +15,7 @@ from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import Index
 from mycelium_backends.markdown.journal import FULL, Entry, Journal
 from mycelium_backends.markdown.names import kind_and_key
-from mycelium_backends.markdown.recovery import finish
+from mycelium_backends.markdown.recovery import finish, keep_log
 from mycelium_backends.markdown.takeup import TakeUp
 from mycelium_backends.markdown.view import MarkdownView, Outdated
 from mycelium_backends.sqlite.apply import Applier
@@ -50,6 +50,7 @@ class MarkdownWriter(Writer):
         raise unavailable(self._folder.path / changed[-1], "somebody keeps changing it")
 
     def _try(self, group: list[Job], changed: Sequence[str]) -> bool:
+        keep_log(self._folder, Index(self.connection))
         redone = finish(self._folder, self._journal) if not self._journal.settled() else []
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
@@ -127,6 +128,7 @@ class MarkdownWriter(Writer):
 def open_folder(folder: Folder, connection: sqlite3.Connection, journal: Journal) -> None:
     """Finish what a process that died has begun, after which the index can be trusted. With the lock held."""
     index = Index(connection)
+    keep_log(folder, index)
     boot = _boot()
     if not journal.settled() or not boot or index.meta("boot") != boot:
         finish(folder, journal, doubted=True)
