@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,9 @@ def delivery(folder: Path, step: Callable[[], None]) -> list[Figure]:
 
 
 async def _measure(url: str) -> list[Operation]:
-    async with ground_for(subject_of(url)) as ground, Mycelium.open(ground.url, agent="benchmark", background=False) as m:
+    async with AsyncExitStack() as stack:
+        ground = await stack.enter_async_context(ground_for(subject_of(url)))
+        m = await stack.enter_async_context(Mycelium.open(ground.url, agent="benchmark", background=False))
         return await measure_delivery(m, ground, EVENTS)
 
 
