@@ -1,5 +1,6 @@
 """What a person does to a file is taken up as if a tool had done it, with its event."""
 
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -296,6 +297,20 @@ async def test_a_small_file_can_be_saved_again_from_the_same_editor(m: Mycelium,
     now = await m.get_task("a")
     assert (now.type, now.status, now.token, now.payload) == ("y", "running", held.token, {"k": 1})
     assert "task.edited" in await told(m, "a")
+
+
+async def test_a_file_that_is_saved_by_renaming_is_never_gone(m: Mycelium, folder: Path) -> None:
+    task = await claimed(m, (await m.create_task("x")).id)
+    file = task_file(folder, task.id)
+    text = file.read_text()
+    file.rename(file.with_name(f"{file.name}~"))
+    saving = threading.Timer(0.03, file.write_text, [text.replace("## Progress", "A note.\n\n## Progress")])
+    saving.start()
+    assert (await m.update_task(task.id, progress=0.5)).progress == 0.5
+    saving.join()
+    assert (await m.complete_task(task.id)).status == "completed"
+    assert "task.removed" not in await told(m, task.id)
+    assert "A note." in file.read_text()
 
 
 async def test_a_finished_task_stays_finished(m: Mycelium, folder: Path) -> None:

@@ -36,7 +36,7 @@ from mycelium_backends.markdown.log import events_in
 from mycelium_backends.markdown.url import folder_of, url_of
 from tests.backends.markdown_folder import edit, opened, task_file
 from tests.support.processes import Refused, team
-from tests.support.store import PATIENCE, claimed, log, snapshot
+from tests.support.store import PATIENCE, claimed, done, log, snapshot
 
 BIG = 100 * 1024 * 1024
 
@@ -145,6 +145,31 @@ async def test_a_file_that_cannot_be_is_named_and_the_rest_goes_on(m: Mycelium, 
     assert place is not None
     (found,) = [finding for finding in place.examine() if finding.level == "fail"]
     assert str(file) in found.says
+
+
+def failed(folder: Path) -> list[str]:
+    place = place_at(f"markdown:{folder}")
+    assert place is not None
+    return [finding.says for finding in place.examine() if finding.level == "fail"]
+
+
+async def test_files_that_can_be_read_but_not_be_taken_up_are_named_too(folder: Path) -> None:
+    async with opened(folder) as m:
+        task = await m.create_task("x")
+        await done(m, task.id)
+        edit(task_file(folder, task.id), "status: completed", "status: pending")
+        task_file(folder, "lost").write_text("---\ntype: x\n---\n## Dependencies\n\n- nowhere\n")
+        for key in (task.id, "lost"):
+            with pytest.raises(StoreDamaged):
+                await m.get_task(key)
+        while_open = failed(folder)
+    before = sorted(file.name for file in folder.rglob("*"))
+    assert failed(folder) == while_open
+    assert sorted(file.name for file in folder.rglob("*")) == before
+    assert ["already completed" in text or "nowhere" in text for text in while_open] == [True, True]
+    edit(task_file(folder, task.id), "status: pending", "status: completed")
+    task_file(folder, "lost").unlink()
+    assert failed(folder) == []
 
 
 async def test_a_name_that_is_no_id_is_left_alone(m: Mycelium, folder: Path) -> None:

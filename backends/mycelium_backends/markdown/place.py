@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote
 
-from mycelium.errors import MyceliumError, SchemaTooNew
+from mycelium.errors import MyceliumError, SchemaTooNew, StoreDamaged
 from mycelium.models import validated
 from mycelium.place import Finding
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.folder import Folder
-from mycelium_backends.markdown.index import KINDS
+from mycelium_backends.markdown.front import Unreadable
+from mycelium_backends.markdown.index import KINDS, Index
 from mycelium_backends.markdown.log import FORMAT, Unparsable, check_format, events_in
 from mycelium_backends.markdown.names import kind_and_key
+from mycelium_backends.markdown.opening import check_state
 from mycelium_backends.markdown.reading import FAULTS, reason_of
 from mycelium_backends.markdown.url import folder_of, url_of
 from mycelium_backends.sqlite.errors import translated
@@ -80,11 +85,14 @@ class MarkdownPlace:
     def _files(self) -> Iterator[Finding]:
         counts: Counter[str] = Counter()
         size = 0
+        refused = _refused(self.folder)
         for name, seen in sorted(self.folder.signatures()):
             found = kind_and_key(name)
             assert found is not None
             try:
                 _examine(self.folder, name, *found)
+                if why := refused.get((name, seen)):
+                    raise Unreadable(why)
                 counts[found[0]] += 1
                 size += int(seen.rpartition(":")[2])
             except (*FAULTS, MyceliumError) as error:
@@ -101,6 +109,20 @@ class MarkdownPlace:
             else:
                 count += 1
         yield Finding("log", f"{count} events")
+
+
+def _refused(folder: Folder) -> dict[tuple[str, str], str]:
+    """Why files could not be taken up, though they can be read: by their names and what they were like then."""
+    try:
+        check_state(folder.state)
+        if not folder.index.exists():
+            return {}
+        # Without a log beside it the index can be read as it is, which leaves nothing behind.
+        how = "mode=ro" if folder.index.with_name(f"{folder.index.name}-wal").exists() else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"file:{quote(str(folder.index))}?{how}", uri=True)) as connection:
+            return {(row.name, row.signature): row.fault or "" for row in Index(connection).faults()}
+    except (sqlite3.Error, StoreDamaged):
+        return {}  # it is made anew when the folder is opened, or refused then
 
 
 def _examine(folder: Folder, name: str, kind: str, key: str) -> None:

@@ -6,6 +6,7 @@ Call it within the index's transaction, with the lock held.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -25,6 +26,8 @@ from mycelium_backends.markdown.takeover import take_over
 from mycelium_backends.markdown.view import Outdated
 
 NAMED: Final = {"task_id": "task", "workflow_id": "workflow", "agent": "agent"}
+GRACE: Final = 0.1
+"""Seconds until a file that is missing is believed to be removed. Others wait so long, once for each group of files."""
 
 
 class TakeUp:
@@ -59,6 +62,8 @@ class TakeUp:
         Raises:
             Outdated: another file has to be taken up with them.
         """
+        names = list(names)
+        self._wait_for_missing(names)
         readings = [reading for name in names if (reading := self._read(name)) is not None]
         mended = [replace(each, known=self._ground.bring_back(each.known)) if each.known else each for each in readings]
         foreign = {each.name: each for each in mended if is_foreign(each, self._index)}
@@ -67,6 +72,14 @@ class TakeUp:
         self._by_hand([each for each in mended if each.name not in foreign])
         if any(each.known is None for each in mended):
             self._try_again({each.name for each in mended})
+
+    def _wait_for_missing(self, names: Sequence[str]) -> None:
+        """Some programs save by renaming the old file and writing a new one: give them the time to."""
+        missing = [name for name in names if self._index.row(name) is not None and not self._folder.signature(name)]
+        deadline = time.monotonic() + GRACE
+        while missing and time.monotonic() < deadline:
+            time.sleep(GRACE / 20)
+            missing = [name for name in missing if not self._folder.signature(name)]
 
     def _try_again(self, besides: set[str]) -> None:
         """New files are there: others that were refused before may have waited for them."""
