@@ -128,8 +128,8 @@ def _table(listing: Listing, width: int) -> Table:
     shown = [number for number in range(len(rows[0])) if any(row[number] for row in rows)]
     for number in shown:
         name = listing.columns[number] if listing.columns else ""
-        # Only a column that may wrap gives way; where cells are to be cut, each says so itself. The first one names what
-        # the others tell of, but must leave them room.
+        # Only a column that may wrap gives way; where cells are to be cut, each says so itself. The first one, which
+        # names what the others tell of, leaves them half of the room.
         narrow = max(len(row[number]) for row in rows) <= width // 2
         kept = name not in listing.cut if listing.cut else number == 0 and narrow
         table.add_column(name, no_wrap=kept, overflow="fold", style="bold" if number == 0 else None)
