@@ -313,6 +313,51 @@ async def test_a_file_that_is_saved_by_renaming_is_never_gone(m: Mycelium, folde
     assert "A note." in file.read_text()
 
 
+async def test_new_files_that_wait_in_a_circle_are_told_so(m: Mycelium, folder: Path) -> None:
+    def write(key: str, wait: str) -> None:
+        task_file(folder, key).write_text(f"---\ntype: x\n---\n## Dependencies\n\n- {wait}\n")
+
+    for key, wait in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("e", "e")):
+        write(key, wait)
+    async with opened(folder, "grace") as other:
+        for key in "abc":
+            with pytest.raises(StoreDamaged, match=r"cycle: (a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c)"):
+                await other.get_task(key)
+        with pytest.raises(StoreDamaged, match=r"Unknown dependencies: .*a"):
+            await other.get_task("d")
+        with pytest.raises(StoreDamaged, match="cycle: e -> e"):
+            await other.get_task("e")
+        task_file(folder, "c").write_text("---\ntype: x\n---\n")
+        assert not (await other.get_task("c")).blocked
+        assert (await other.get_task("b")).blocked
+        assert (await other.get_task("d")).blocked
+
+
+async def test_lines_stay_ended_as_a_windows_editor_ends_them(m: Mycelium, folder: Path) -> None:
+    task = await m.create_task("x")
+    file = task_file(folder, task.id)
+    file.write_bytes((file.read_text() + "mine\n").replace("\n", "\r\n").encode())
+    await m.cancel_task(task.id)
+    data = file.read_bytes()
+    assert b"status: cancelled\r\n" in data
+    assert b"mine\r\n" in data
+    assert data.count(b"\r\n") == data.count(b"\n")
+    assert (await m.get_task(task.id)).status == "cancelled"
+
+
+@pytest.mark.parametrize("text", ["\ufeff---\ntype: y\n---\n", "--- \ntype: y\n---\t\n", "---\r\ntype: y\r\n---"])
+async def test_what_editors_leave_around_front_matter_does_no_harm(m: Mycelium, folder: Path, text: str) -> None:
+    task_file(folder, "a").write_bytes(text.encode())
+    assert (await m.get_task("a")).type == "y"
+
+
+@pytest.mark.parametrize("said", ["2025-10-17", "2025-10-17T09:30:00"])
+async def test_a_time_without_a_zone_is_told_how_to_be_written(m: Mycelium, folder: Path, said: str) -> None:
+    task_file(folder, "a").write_text(f"---\ntype: x\ncreated: {said}\n---\n")
+    with pytest.raises(StoreDamaged, match="2030-01-31T09:30:00Z"):
+        await m.get_task("a")
+
+
 async def test_a_finished_task_stays_finished(m: Mycelium, folder: Path) -> None:
     task = await m.create_task("x")
     await done(m, task.id)

@@ -137,7 +137,7 @@ class MarkdownBackend(SqliteBackend):
 
     def _noticed(self, names: Sequence[str]) -> None:
         """What the watcher found. In its thread."""
-        if self._looking is None or self._looking.settled:
+        if self._looking is None or self._looking.promise.settled:
             self._looking = self._writer.write_soon(lambda view: _look(view, names))
 
     def _close(self) -> None:

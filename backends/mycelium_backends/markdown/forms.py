@@ -31,6 +31,7 @@ NUMBERS: Final = frozenset(
      "seconds"}
 )  # fmt: skip
 """Fields whose values are numbers or yes and no; everything else in front matter is a text."""
+MOMENTS: Final = frozenset({"created_at", "updated_at", "started_at", "not_before", "last_updated", "expires_at"})
 CONFLICT: Final = re.compile(r"^<{7} .*^>{7} ", re.MULTILINE | re.DOTALL)
 NO_RESULT: Final = {
     "pending": "Not started.",
@@ -144,7 +145,7 @@ def rewrite(text: str, record: Record, others: Others) -> str:
     for section in sections.values():
         if fresh := fresh_part(section, fields, others):
             lines += ["", *fresh] if lines and lines[-1].strip() else fresh
-    return f"---\n{merged}---\n" + "\n".join(lines)
+    return _ended_like(text, f"---\n{merged}---\n" + "\n".join(lines))
 
 
 def read(kind: str, text: str) -> Said:
@@ -204,7 +205,11 @@ def _typed(name: str, value: object) -> object:
     """A value of the front matter, where all scalars are texts, as the record wants it."""
     if isinstance(value, dict):
         return {key: _typed(key, each) for key, each in cast("dict[str, object]", value).items()}
-    if name not in NUMBERS or not isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    if name in MOMENTS:
+        return _moment(name, value)
+    if name not in NUMBERS:
         return value
     try:
         return cast("object", json.loads(value))
@@ -212,9 +217,19 @@ def _typed(name: str, value: object) -> object:
         return value
 
 
+def _moment(name: str, value: str) -> str:
+    try:
+        zone = datetime.fromisoformat(value).tzinfo
+    except ValueError:
+        return value  # the record's type says what is wrong
+    if zone is None:
+        raise Unreadable(f"{name} has no time zone: write it like 2030-01-31T09:30:00Z")
+    return value
+
+
 def ticks_of(text: str) -> tuple[int, int]:
     """The boxes of a task's file."""
-    part = next((part for part in parts_of(text) if part.name == "Progress"), None)
+    part = next((part for part in parts_of(_unix(text)) if part.name == "Progress"), None)
     return ProgressSection().ticks(part.lines[1:]) if part else (0, 0)
 
 
@@ -261,4 +276,9 @@ def _bold(value: object) -> str:
 
 
 def _unix(text: str) -> str:
-    return text.replace("\r\n", "\n")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _ended_like(text: str, fresh: str) -> str:
+    """The fresh text with its lines ended as most lines of the other are."""
+    return fresh.replace("\n", "\r\n") if 2 * text.count("\r\n") > text.count("\n") else fresh

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 Fields = dict[str, Any]
 
+LIMIT: Final = re.compile(r"^---[ \t]*(?:\n|\Z)", re.MULTILINE)
 PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 """Texts that need no quotes, as every reader of YAML takes them for texts."""
 WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
@@ -33,14 +34,13 @@ def split(text: str) -> tuple[str, str]:
     Raises:
         Unreadable: there is none, or it does not end.
     """
-    if not text.startswith("---\n"):
+    begin = LIMIT.match(text)
+    if begin is None:
         raise Unreadable("it does not begin with front matter (a line of ---)")
-    end = text.find("\n---", 3)
-    while end >= 0 and text[end + 4 : end + 5] not in ("", "\n"):
-        end = text.find("\n---", end + 4)
-    if end < 0:
+    end = LIMIT.search(text, begin.end())
+    if end is None:
         raise Unreadable("its front matter does not end with a line of ---")
-    return text[4 : end + 1], text[end + 5 :]
+    return text[begin.end() : end.start()], text[end.end() :]
 
 
 @cache

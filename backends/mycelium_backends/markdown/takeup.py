@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from mycelium.errors import MyceliumError, StoreDamaged, StoreError, UnknownDependency
+from mycelium.errors import DependencyCycle, MyceliumError, StoreDamaged, StoreError, UnknownDependency
 from mycelium.models import Agent, Record, Task, Workflow
 from mycelium.rules import Change
 from mycelium.rules.edits import edit_agent, edit_task, edit_workflow, make_task, make_workflow
@@ -70,7 +71,7 @@ class TakeUp:
         if foreign:
             take_over(self._ground, [*foreign.values()])
         self._by_hand([each for each in mended if each.name not in foreign])
-        if any(each.known is None for each in mended):
+        if any(each.known is None or each.known.fault for each in mended):
             self._try_again({each.name for each in mended})
 
     def _wait_for_missing(self, names: Sequence[str]) -> None:
@@ -123,20 +124,27 @@ class TakeUp:
             return False
         except UnknownDependency:
             return False
+        except StoreDamaged as broken:
+            # What it waits on was refused before, and is perhaps about to be taken up.
+            if broken.data.get("path") in {str(self._folder.path / name) for name in others}:
+                return False
+            self._ground.refuse(reading, broken)
         except (MyceliumError, sqlite3.IntegrityError) as error:
-            if isinstance(error, StoreError) and not isinstance(error, StoreDamaged):
+            if isinstance(error, StoreError):
                 raise
             self._ground.refuse(reading, error)
         return True
 
     def _give_up(self, left: Sequence[Reading]) -> None:
         """Refuse new files that wait on what is not there, or on each other in a circle."""
+        circles = _circles_in({each.key: _waits_on(each) for each in left})
         for reading in left:
-            self._ground.refuse(reading, UnknownDependency(self._missing(reading)))
+            circle = next((circle for circle in circles if reading.key in circle), None)
+            error = DependencyCycle(circle) if circle else UnknownDependency(self._missing(reading))
+            self._ground.refuse(reading, error)
 
     def _missing(self, reading: Reading) -> list[str]:
-        wanted: Sequence[object] = reading.said.fields.get("depends_on", ())
-        return [str(key) for key in wanted if self._index.record("task", str(key))[0] is None]
+        return [key for key in _waits_on(reading) if self._index.record("task", key)[0] is None]
 
     def _edit(self, reading: Reading) -> None:
         current, _ = self._index.record(reading.kind, reading.key)
@@ -170,3 +178,22 @@ class TakeUp:
                 return edit_agent(self._view, wanted)
             case _:
                 raise TypeError(type(wanted))
+
+
+def _waits_on(reading: Reading) -> list[str]:
+    wanted: Sequence[object] = reading.said.fields.get("depends_on", ())
+    return [str(key) for key in wanted]
+
+
+def _circles_in(waits: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Tasks that wait on each other in a circle, each circle ending where it begins."""
+    left, found = dict(waits), list[list[str]]()
+    while True:
+        try:
+            TopologicalSorter(left).prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1][::-1]
+            found.append(circle)
+            left = {key: others for key, others in left.items() if key not in circle}
+        else:
+            return found
