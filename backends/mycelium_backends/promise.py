@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class Promise(Generic[T]):
-    """The outcome of one caller's wish. Make it in the event loop that it is waited for in."""
+    """The outcome of one caller's wish, which is waited for in `loop`."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._told = self._loop.create_future()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._told = loop.create_future()
         self._result: T | None = None
         self._error: Exception | None = None
         self.settled = False

@@ -31,7 +31,7 @@ class Lane(Generic[Q, A]):
 
     async def ask(self, question: Q) -> A:
         """The answer, or what was raised for the whole batch. Cancellation does not cut it short."""
-        promise = Promise[A]()
+        promise = Promise[A](asyncio.get_running_loop())
         self._waiting.append((question, promise))
         if not self._driving:
             self._driving = True

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
-import anyio
-
 from mycelium.backend import Clock, Committed
 from mycelium.errors import MyceliumError, StoreError, StoreFull
 from mycelium.rules import Change, Terms
+from mycelium_backends.promise import Promise
 from mycelium_backends.sqlite.apply import Applier
 from mycelium_backends.sqlite.errors import translated, unavailable
 from mycelium_backends.sqlite.lock import FileLock
@@ -41,15 +38,15 @@ class Job:
     """One caller's wish, and what became of it."""
 
     decide: Decide
-    told: asyncio.Future[None]
+    promise: Promise[Committed[Any] | None]
     outcome: Committed[Any] | Exception | None = None
-    settled: bool = False
 
     def settle(self) -> None:
         """Tell the caller. In its event loop."""
-        self.settled = True
-        if not self.told.done():
-            self.told.set_result(None)
+        if isinstance(self.outcome, Exception):
+            self.promise.fail(self.outcome)
+        else:
+            self.promise.fulfil(self.outcome)
 
 
 class Writer:
@@ -84,32 +81,15 @@ class Writer:
     async def write(self, decide: Decide) -> Committed[Any] | None:
         """Have a change made. Returns when it is durable, or raises what was raised, and then nothing happened.
 
-        Cancellation does not cut it short, since the caller has to learn what became of it: it is delivered at the
-        caller's next checkpoint. That holds for asyncio's own as for anyio's.
+        Cancellation does not cut it short.
         """
-        job = Job(decide, self._loop.create_future())
-        self._jobs.put(job)
-        try:
-            await job.told
-        except asyncio.CancelledError as cancelled:
-            await self._outlast(job)
-            _cancel_again(cancelled)
-        if isinstance(job.outcome, Exception):
-            raise job.outcome
-        return job.outcome
+        return await self.write_soon(decide).promise.outcome()
 
     def write_soon(self, decide: Decide) -> Job:
-        """Have a change made that nobody waits for. In any thread."""
-        job = Job(decide, self._loop.create_future())
+        """Have a change made, and do not wait. In any thread."""
+        job = Job(decide, Promise(self._loop))
         self._jobs.put(job)
         return job
-
-    async def _outlast(self, job: Job) -> None:
-        with anyio.CancelScope(shield=True):
-            while not job.settled:
-                job.told = self._loop.create_future()
-                with suppress(asyncio.CancelledError):
-                    await job.told
 
     def finish(self) -> None:
         """Do what was submitted, then end. Blocks."""
@@ -206,16 +186,6 @@ class Writer:
 def _may_be_one_jobs(error: Exception) -> bool:
     """Whether the rest of a group may succeed without the job that failed."""
     return isinstance(error, StoreFull) or not isinstance(error, StoreError)
-
-
-def _cancel_again(cancelled: asyncio.CancelledError) -> None:
-    """Have the present task cancelled at its next checkpoint, as it was just now."""
-    if anyio.current_effective_deadline() == -math.inf:
-        return  # by a scope of anyio's, which does so by itself, and only within the scope
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()
-    task.cancel(*cancelled.args)
 
 
 def _settle(group: list[Job]) -> None:
