@@ -1,5 +1,6 @@
 """What a person does to a file is taken up as if a tool had done it, with its event."""
 
+import os
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -356,6 +357,20 @@ async def test_a_time_without_a_zone_is_told_how_to_be_written(m: Mycelium, fold
     task_file(folder, "a").write_text(f"---\ntype: x\ncreated: {said}\n---\n")
     with pytest.raises(StoreDamaged, match="2030-01-31T09:30:00Z"):
         await m.get_task("a")
+
+
+async def test_an_edit_in_place_that_keeps_size_and_time_is_not_overwritten(m: Mycelium, folder: Path) -> None:
+    task = await m.create_task("before")
+    file = task_file(folder, task.id)
+    seen = file.stat()
+    with file.open("r+b") as opened_file:
+        text = opened_file.read().replace(b"type: before", b"type: behind")
+        opened_file.seek(0)
+        opened_file.write(text)
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    await m.cancel_task(task.id)
+    now = await m.get_task(task.id)
+    assert (now.type, now.status) == ("behind", "cancelled")
 
 
 async def test_a_finished_task_stays_finished(m: Mycelium, folder: Path) -> None:

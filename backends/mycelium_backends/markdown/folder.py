@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from mycelium_backends.markdown.front import Unreadable
-from mycelium_backends.markdown.journal import Entry
+from mycelium_backends.markdown.journal import Entry, Written, digest_of
 from mycelium_backends.markdown.log import NAME as LOG_NAME
 from mycelium_backends.markdown.names import RECORD
 from mycelium_backends.markdown.opening import A_LINK, NO_FILE, SAFE, open_regular, read_from
@@ -148,13 +148,22 @@ class Folder:
         A file that somebody has changed in the last moment stays; it is taken up, together with this change.
         """
         for name, written in entry.files.items():
-            if self.signature(name) != written.before:
+            if self._was_changed(name, written):
                 (self.spare / name).unlink(missing_ok=True)
             elif written.text is None:
                 (self.path / name).unlink(missing_ok=True)
             else:
                 self.place(name)
         self.add_to_log(entry.log.encode())
+
+    def _was_changed(self, name: str, written: Written) -> bool:
+        """Whether a file is not what it was; its contents are compared too, as a program may keep size and time."""
+        if self.signature(name) != written.before:
+            return True
+        try:
+            return bool(written.before and written.digest) and digest_of(self.read(name)[0]) != written.digest
+        except Unreadable:
+            return True
 
     def clear(self) -> None:
         """Drop what was prepared and never placed."""
