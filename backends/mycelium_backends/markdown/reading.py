@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mycelium.models import Record, Task, Workflow, validated
+from mycelium.models import Record, Task, validated
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.forms import Said
@@ -96,13 +95,6 @@ def wanted_by(reading: Reading, current: Record | None, index: Index, now: datet
         assert earlier is not None
         wanted = _moved(wanted, earlier[0], current)
     return _ticked(wanted, current, reading)
-
-
-def age(record: Record, created: Mapping[str, int]) -> tuple[bool, int, str, str]:
-    """Sorts records as they were made: by the log, else by their time."""
-    number = created.get(record.key)
-    at = record.created_at.isoformat() if isinstance(record, Task | Workflow) else ""
-    return (number is None, number or 0, at, record.key)
 
 
 def _moved(wanted: Record, earlier: Record, current: Record) -> Record:

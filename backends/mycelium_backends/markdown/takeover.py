@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mycelium.errors import MyceliumError
-from mycelium.models import Record, Task, validated
+from mycelium.models import Record, Task, Workflow, validated
 from mycelium.rules.adoption import adopt
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import KINDS
 from mycelium_backends.markdown.journal import digest_of
-from mycelium_backends.markdown.reading import Reading, age
+from mycelium_backends.markdown.reading import Reading
 
 
 def take_over(ground: Ground, readings: Sequence[Reading]) -> None:
@@ -25,7 +25,7 @@ def take_over(ground: Ground, readings: Sequence[Reading]) -> None:
         except MyceliumError as error:
             ground.refuse(reading, error)
     created = ground.index.order_of_creation() if len(good) > 1 else {}
-    good.sort(key=lambda each: age(each[1], created))
+    good.sort(key=lambda each: _age(each[1], created))
     try:
         ground.within_savepoint(lambda: _put(ground, good))
     except (sqlite3.IntegrityError, MyceliumError):
@@ -58,3 +58,10 @@ def _put(ground: Ground, good: Sequence[tuple[Reading, Record]]) -> None:
     for task in records:
         if isinstance(task, Task):
             ground.heal(task)
+
+
+def _age(record: Record, created: Mapping[str, int]) -> tuple[bool, int, str, str]:
+    """Sorts records as they were made: by the log, else by their time."""
+    number = created.get(record.key)
+    at = record.created_at.isoformat() if isinstance(record, Task | Workflow) else ""
+    return (number is None, number or 0, at, record.key)

@@ -60,6 +60,8 @@ class TakeUp:
     def files(self, names: Iterable[str]) -> None:
         """Take up the files of these names that are not what was indexed.
 
+        What another copy wrote is taken over first, as a person's edit may wait on what git brought with it.
+
         Raises:
             Outdated: another file has to be taken up with them.
         """
