@@ -7,12 +7,15 @@
     │   ├── TooLarge            too_large
     │   ├── InvalidConfig       invalid_config
     │   ├── UnknownDependency   unknown_dependency
+    │   ├── UnknownReference    unknown_reference
+    │   ├── InvalidSchedule     invalid_schedule
     │   └── DependencyCycle     dependency_cycle
     ├── NotFound                not_found
     ├── Refused                                       the state of the store says no
     │   ├── IllegalTransition   illegal_transition
     │   ├── StaleLease          stale_lease
     │   ├── NotClaimable        not_claimable
+    │   ├── BudgetExceeded      budget_exceeded
     │   └── Conflict            conflict
     └── StoreError                                    the store itself
         ├── UnknownBackend      unknown_backend
@@ -114,6 +117,18 @@ class DependencyCycle(InvalidInput):
         )
 
 
+class UnknownReference(InvalidInput):
+    """A value refers to something that is not there."""
+
+    code = "unknown_reference"
+
+
+class InvalidSchedule(InvalidInput):
+    """A cron line, a time zone or a time of a trigger is wrong, or it would never fire."""
+
+    code = "invalid_schedule"
+
+
 class NotFound(MyceliumError):
     """No such task, agent or workflow."""
 
@@ -162,6 +177,12 @@ class NotClaimable(Refused):
     """The named task cannot be claimed by this agent now."""
 
     code = "not_claimable"
+
+
+class BudgetExceeded(Refused):
+    """The task has used up what it may; it was stopped."""
+
+    code = "budget_exceeded"
 
 
 class Conflict(Refused):

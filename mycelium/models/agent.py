@@ -50,5 +50,9 @@ class Agent(AgentReport, Record):
     def due_at(self) -> datetime | None:
         if self.status == "offline":
             return None
-        gone_at = self.last_updated + timedelta(seconds=self.ttl)
-        return gone_at if self.recovers_at is None else min(gone_at, self.recovers_at)
+        return self.gone_at if self.recovers_at is None else min(self.gone_at, self.recovers_at)
+
+    @property
+    def gone_at(self) -> datetime:
+        """When it counts as gone, unless it is heard of before."""
+        return self.last_updated + timedelta(seconds=self.ttl)

@@ -107,3 +107,10 @@ class WorkflowSpec(Model):
 
 
 WorkflowTask.model_rebuild()
+
+
+def mode_of(spec: WorkflowSpec) -> WorkflowMode:
+    """The mode that was given, or else what the tasks suggest."""
+    if spec.mode is not None:
+        return spec.mode
+    return "dag" if any(task.depends_on for task in spec.tasks) else "sequential"

@@ -55,8 +55,9 @@ class Spent(Model):
 
     seconds: Annotated[float, Field(ge=0)] = 0.0
     """Of the attempts that have ended."""
-    tokens: Count = 0
-    turns: Count = 0
+    tokens: Count | None = None
+    """None where nobody has said it."""
+    turns: Count | None = None
 
 
 class Task(TaskSpec, Record):
@@ -136,15 +137,18 @@ class Task(TaskSpec, Record):
 
     @property
     def awaits_approval(self) -> bool:
-        """Whether nothing but a person's yes is missing to its being claimed, or a time."""
-        return self.status == "pending" and not self.blocked and self.approval is not None and self.approved is None
+        """Whether a person's yes is missing."""
+        return self.approval is not None and self.approved is None
+
+    @property
+    def unhindered(self) -> bool:
+        """Whether it has not begun, and nothing but time stands in the way."""
+        return self.status == "pending" and not (self.blocked or self.paused or self.awaits_approval)
 
     @property
     def claimable_from(self) -> datetime | None:
         """From when on it may be claimed, or None while something other than time stands in the way."""
-        if self.status != "pending" or self.blocked or self.paused or self.awaits_approval:
-            return None
-        return self.not_before or START_OF_TIME
+        return (self.not_before or START_OF_TIME) if self.unhindered and not self.holds_work else None
 
     @property
     def times_out_at(self) -> datetime | None:
@@ -161,7 +165,7 @@ class Task(TaskSpec, Record):
         if self.status == "running":
             ends = [at for at in (self.lease and self.lease.expires_at, self.times_out_at) if at is not None]
             return min(ends, default=None)
-        return self.not_before if self.claimable_from else None
+        return self.not_before if self.unhindered else None
 
     def ready(self, now: datetime) -> bool:
         """Whether it waits on nothing but somebody to claim it."""

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from mycelium.models.base import MAX_SECONDS, Count, Id, JsonObject, Label, Line, Moment, Record
-from mycelium.models.spec import OnFailure, WorkflowMode
+from mycelium.models.spec import OnFailure, Seconds, WorkflowMode
 
 WorkflowStatus = Literal["running", "paused", "compensating", "completed", "failed", "cancelled"]
 GOING_ON: Final[frozenset[WorkflowStatus]] = frozenset({"running", "paused", "compensating"})
@@ -48,6 +48,7 @@ class Workflow(Record):
     """The task that this workflow does."""
     driver: Id | None = None
     """The agent that drives it by hand."""
+    timeout_seconds: Seconds | None = None
     timeout_at: Moment | None = None
     """When it has taken too long; None while it is paused."""
     seconds_left: Annotated[float, Field(ge=0, le=MAX_SECONDS)] | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mycelium.models import AGENTS, TASKS, WORKFLOWS, Agent, Record, Task, Workflow
-from mycelium.rules.creation import standing
-from mycelium.rules.settle import settle
+from mycelium.rules.adding import standing, unblock
+from mycelium.rules.settle import settle, skip
 from mycelium.rules.view import Change, Draft, View, about, require
 
 
@@ -55,10 +55,7 @@ def _unblocked(draft: Draft, task: Task) -> None:
     found = [other for other in draft.view.get_all(Task, task.depends_on) if other]
     start = standing(task, [other.status for other in found])
     if start.get("status") == "skipped":
-        skipped = draft.put(task.changed(status="skipped", blocked=False, updated_at=draft.view.now))
-        draft.event(TASKS, "task.skipped", None, **about(skipped))
-        settle(draft, skipped)
+        settle(draft, skip(draft, task, because=None))
     elif not start["blocked"]:
-        ready = draft.put(task.changed(blocked=False, updated_at=draft.view.now))
-        if ready.ready(draft.view.now):
-            draft.event(TASKS, "task.ready", None, **about(ready))
+        freed = unblock(draft, task)
+        settle(draft, *([] if freed.open else [freed]))

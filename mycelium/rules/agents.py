@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mycelium.models import AGENTS, Agent, AgentReport, validated
+from mycelium.rules.health import MAX_FAILURES, recover
 from mycelium.rules.view import Change, Draft, View, require
 
 
@@ -48,10 +49,13 @@ def leave_agent(view: View, name: str) -> Change[Agent | None]:
 
 
 def expire_agent(view: View, name: str) -> Change[Agent | None]:
-    """Mark an agent offline whose time to live has passed."""
+    """Mark an agent offline whose time to live has passed, or let one that failed too often try again."""
     before = view.get(Agent, name)
     if before is None or before.due_at is None or before.due_at > view.now:
         return Change(None)
+    if before.gone_at > view.now:
+        draft = Draft(view)
+        return draft.change(recover(draft, before, failures=MAX_FAILURES - 1))
     return _offline(view, before, source=None)
 
 

@@ -15,11 +15,13 @@ from mycelium.models import (
     TaskSpec,
     Workflow,
 )
+from mycelium.rules.adding import add_task
 from mycelium.rules.agents import report_agent
-from mycelium.rules.creation import add_task
+from mycelium.rules.creation import bound
+from mycelium.rules.ending import cancel, close_workflow
 from mycelium.rules.leases import finished, grant, unheld
-from mycelium.rules.outcomes import cancel, failed
-from mycelium.rules.settle import close_workflow, settle
+from mycelium.rules.outcomes import failed
+from mycelium.rules.settle import end_open_tasks, hand_up, settle
 from mycelium.rules.view import Change, Draft, View, about, require
 
 R = TypeVar("R", bound=Record)
@@ -43,7 +45,7 @@ def make_task(view: View, wanted: Task) -> Change[Task]:
     """
     draft = Draft(view)
     spec = TaskSpec.model_construct(**{name: getattr(wanted, name) for name in TaskSpec.model_fields})
-    task = add_task(draft, spec, id=wanted.id, created_by=wanted.created_by, workflow_id=wanted.workflow_id)
+    task = add_task(draft, bound(spec), id=wanted.id, created_by=wanted.created_by, workflow_id=wanted.workflow_id)
     task = draft.put(
         task.model_copy(update={"progress": wanted.progress, "note": wanted.note, "created_at": wanted.created_at})
     )
@@ -105,11 +107,11 @@ def _brought(draft: Draft, task: Task, wanted: Task) -> Task:
             held = _held(draft, task)
             return failed(draft, held, error=error, retry=False, source=held.agent)
         case "cancelled":
-            outcome = cancel(draft, task, reason=str((wanted.error or {}).get("error", "")) or None, by=None)
+            ended = cancel(draft, task, reason=str((wanted.error or {}).get("error", "")) or None, by=None)
         case _:
-            outcome = _completed(draft, _held(draft, task), wanted)
-    settle(draft, outcome)
-    return outcome
+            ended = [_completed(draft, _held(draft, task), wanted)]
+    settle(draft, *ended)
+    return ended[0]
 
 
 def _started(draft: Draft, task: Task) -> Task:
@@ -157,16 +159,16 @@ def edit_workflow(view: View, wanted: Workflow) -> Change[Workflow]:
         )  # fmt: skip
     if not ended:
         return draft.change(workflow)
-    if workflow.status != "running":
+    if not workflow.going_on or wanted.going_on:
         raise IllegalTransition(
-            f"Workflow {workflow.id} is already {workflow.status} and cannot be made {wanted.status}.",
+            f"Workflow {workflow.id} is {workflow.status} and cannot be made {wanted.status} by hand.",
             hint="Put back the status that was there.",
             workflow_id=workflow.id,
             status=workflow.status,
         )
     closed = close_workflow(draft, workflow, wanted.status, None, result=wanted.result, error=wanted.error)
-    open_tasks = [task for task in view.get_all(Task, workflow.tasks) if task and task.open]
-    settle(draft, *(cancel(draft, task, reason=f"workflow {wanted.status}", by=None) for task in open_tasks))
+    ended_tasks = end_open_tasks(draft, closed, reason=f"workflow {wanted.status}", by=None)
+    settle(draft, *ended_tasks, *hand_up(draft, closed))
     return draft.change(closed)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from mycelium.models import Record, Task, Workflow
-from mycelium.rules.creation import standing
+from mycelium.rules.adding import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _of_lease(task: Task) -> str | None:
     if task.status != "running":
         return f"is {task.status}, but somebody holds a lease on it" if task.lease else None
     if task.lease is None:
-        return "is running, but nobody holds a lease on it"
+        return None if task.runs is not None else "is running, but nobody holds a lease on it"
     if task.lease.token != task.token:
         return f"has a lease with token {task.lease.token}, but its last one had {task.token}"
     return "is running, but was never begun: its attempt is 0" if task.attempt == 0 else None

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from mycelium.errors import IllegalTransition, NotClaimable, StaleLease
 from mycelium.models import TASKS, Lease, Task
+from mycelium.rules.health import unfit
 from mycelium.rules.view import Change, Draft, Terms, View, about, require
 
 
@@ -40,12 +41,33 @@ def _obstacle(task: Task, agent: str, now: datetime) -> NotClaimable | None:
             task_id=task.id,
             assigned_to=task.assigned_to,
         )
+    if task.holds_work:
+        return NotClaimable(
+            f"{task.id} is done by a workflow of its own.",
+            hint=f"Claim the tasks of workflow {task.id} when they are ready.",
+            task_id=task.id,
+            runs=task.runs,
+        )
     if task.blocked:
         return NotClaimable(
             f"{task.id} waits on its dependencies.",
             hint="get_task shows which; read_events with wait_seconds tells when it is ready.",
             task_id=task.id,
             depends_on=list(task.depends_on),
+        )
+    if task.paused:
+        return NotClaimable(
+            f"{task.id} is paused with workflow {task.workflow_id}.",
+            hint="Claim another task until somebody resumes the workflow.",
+            task_id=task.id,
+            workflow_id=task.workflow_id,
+        )
+    if task.awaits_approval:
+        return NotClaimable(
+            f"{task.id} waits for a person's yes to: {task.approval}",
+            hint=f"A person says it with `mycelium approve {task.id}`; no agent can.",
+            task_id=task.id,
+            approval=task.approval,
         )
     if not task.ready(now):
         at = task.not_before.isoformat(timespec="seconds") if task.not_before else None
@@ -57,8 +79,10 @@ def grant(view: View, task: Task, *, agent: str, seconds: float) -> Change[Task]
     """Lease a task that is ready and fits. The token is higher than any the task had, and than most others.
 
     Raises:
-        NotClaimable: the agent holds as many tasks as the store's terms allow.
+        NotClaimable: the agent holds as many tasks as the store's terms allow, is in error, or cannot do this.
     """
+    if (obstacle := unfit(view, task, agent)) is not None:
+        raise obstacle
     if not view.has_room(agent):
         raise _full_hands(task, agent, view.terms)
     now = view.now
@@ -92,40 +116,15 @@ def _full_hands(task: Task, agent: str, terms: Terms) -> NotClaimable:
 def renew_lease(view: View, task_id: str, *, token: int | None) -> Change[Task]:
     """Make the lease last its full time from now on. Not an event."""
     task = held(view, task_id, token)
-    return Change(renewed := task.changed(lease=_renewed(task, view.now)), puts=(renewed,))
+    longer = task.changed(lease=renewed(task, view.now))
+    return Change(longer, puts=(longer,))
 
 
-def _renewed(task: Task, now: datetime) -> Lease | None:
+def renewed(task: Task, now: datetime) -> Lease | None:
+    """Its lease, lasting its full time from now on."""
     if task.lease is None:
         return None
     return task.lease.model_copy(update={"expires_at": now + timedelta(seconds=task.lease.seconds)})
-
-
-def update_task(
-    view: View, task_id: str, *, token: int | None, progress: float | None = None, note: str | None = None
-) -> Change[Task]:
-    """Say how far the work is, and renew the lease."""
-    task = held(view, task_id, token)
-    draft = Draft(view)
-    fields: dict[str, object] = {"lease": _renewed(task, view.now)}
-    if progress is not None:
-        fields["progress"] = progress
-    if note is not None:
-        fields["note"] = note
-    updated = draft.put(task.changed(**fields, updated_at=view.now))
-    if len(fields) > 1:
-        draft.event(TASKS, "task.progress", task.agent, **about(task), progress=updated.progress, note=note)
-    return draft.change(updated)
-
-
-def release_task(view: View, task_id: str, *, token: int | None, note: str | None = None) -> Change[Task]:
-    """Give the task back for others to claim. It was not tried, so the attempt does not count."""
-    task = held(view, task_id, token)
-    draft = Draft(view)
-    said = task.note if note is None else note
-    released = draft.put(unheld(task, view.now, note=said, attempt=task.attempt - 1))
-    draft.event(TASKS, "task.released", task.agent, **about(task), note=note)
-    return draft.change(released)
 
 
 def unheld(task: Task, now: datetime, **fields: object) -> Task:
@@ -136,8 +135,10 @@ def unheld(task: Task, now: datetime, **fields: object) -> Task:
 def held(view: View, task_id: str, token: int | None) -> Task:
     """The task, if `token` is that of its present lease."""
     task = require(view, Task, task_id)
-    if task.status == "running" and task.token == token:
+    if task.status == "running" and task.token == token and task.lease is not None:
         return task
+    if task.status == "running" and task.runs is not None:
+        raise _run_by_workflow(task)
     if token is not None or task.status == "running":
         expires_at = task.lease.expires_at if task.lease else None
         raise StaleLease(task.id, status=task.status, holder=task.agent, expires_at=expires_at)
@@ -148,6 +149,15 @@ def held(view: View, task_id: str, token: int | None) -> Task:
         hint="Claim it first.",
         task_id=task.id,
         status=task.status,
+    )
+
+
+def _run_by_workflow(task: Task) -> IllegalTransition:
+    return IllegalTransition(
+        f"{task.id} is done by workflow {task.runs}, so no agent ends it.",
+        hint="Work on the tasks of that workflow, or cancel this one.",
+        task_id=task.id,
+        runs=task.runs,
     )
 
 

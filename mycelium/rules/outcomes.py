@@ -7,7 +7,11 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from mycelium.models import TASKS, Task, TaskStatus
+from mycelium.models import TASKS, Task
+from mycelium.rules.adding import let_go
+from mycelium.rules.budgets import over_seconds, require_report
+from mycelium.rules.ending import brief, call_off, cancel, end_task, spent_by
+from mycelium.rules.health import note_failure, note_success
 from mycelium.rules.leases import finished, held, unheld
 from mycelium.rules.settle import settle
 from mycelium.rules.view import Change, Draft, View, about, require
@@ -22,9 +26,11 @@ def complete_task(view: View, task_id: str, *, token: int | None, result: dict[s
     if task is not None and task.status == "completed" and task.token == token:
         return Change(task)
     task = held(view, task_id, token)
+    require_report(task)
     draft = Draft(view)
-    done = _finish(draft, task, "completed", progress=1.0, result=result, error=None)
+    done = end_task(draft, task, "completed", progress=1.0, result=result, error=None)
     draft.event(TASKS, "task.completed", task.agent, **about(done))
+    note_success(draft, task.agent)
     settle(draft, done)
     return draft.change(done)
 
@@ -40,12 +46,13 @@ def fail_task(view: View, task_id: str, *, token: int | None, error: dict[str, J
 
 
 def failed(draft: Draft, task: Task, *, error: dict[str, JsonValue], retry: bool, source: str | None) -> Task:
-    """Put a failed attempt into the draft."""
+    """Put a failed attempt into the draft, with everything that follows."""
+    note_failure(draft, task.agent)
     if retry and task.attempt < task.max_attempts:
         return _retry(draft, task, error=error, source=source)
-    outcome = _finish(draft, task, "failed", error=error)
-    draft.event(TASKS, "task.failed", source, **about(outcome), attempt=task.attempt, error=_brief(error))
-    settle(draft, outcome)
+    outcome = end_task(draft, task, "failed", error=error)
+    draft.event(TASKS, "task.failed", source, **about(outcome), attempt=task.attempt, error=brief(error))
+    settle(draft, outcome, *call_off(draft, task, reason=f"{task.id} failed"))
     return outcome
 
 
@@ -53,10 +60,10 @@ def _retry(draft: Draft, task: Task, *, error: dict[str, JsonValue], source: str
     now = draft.view.now
     pause = timedelta(seconds=min(task.retry_backoff * 2 ** min(task.attempt - 1, 30), MAX_BACKOFF))
     at = now + pause if pause else None
-    pending = draft.put(unheld(task, now, error=error, not_before=at))
+    pending = draft.put(unheld(task, now, error=error, not_before=at, spent=spent_by(draft, task)))
     draft.event(
         TASKS, "task.retrying", source, **about(pending),
-        attempt=task.attempt, error=_brief(error), at=at.isoformat() if at else None,
+        attempt=task.attempt, error=brief(error), at=at.isoformat() if at else None,
     )  # fmt: skip
     return pending
 
@@ -73,16 +80,9 @@ def cancel_task(
     if not task.open:
         raise finished(task, "cancelled")
     draft = Draft(view)
-    cancelled = cancel(draft, task, reason=reason, by=by)
-    settle(draft, cancelled)
-    return draft.change(cancelled)
-
-
-def cancel(draft: Draft, task: Task, *, reason: str | None, by: str | None) -> Task:
-    """Put a cancelled task into the draft; what waits on it is not settled here."""
-    cancelled = _finish(draft, task, "cancelled", error={"error": reason} if reason else None)
-    draft.event(TASKS, "task.cancelled", by, **about(cancelled), holder=task.agent, reason=reason)
-    return cancelled
+    ended = cancel(draft, task, reason=reason, by=by)
+    settle(draft, *ended)
+    return draft.change(ended[0])
 
 
 def expire_task(view: View, task_id: str) -> Change[Task | None]:
@@ -91,22 +91,24 @@ def expire_task(view: View, task_id: str) -> Change[Task | None]:
     if task is None or task.due_at is None or task.due_at > view.now:
         return Change(None)
     draft = Draft(view)
-    if task.lease is None:
-        woken = draft.put(task.changed(not_before=None))
-        draft.event(TASKS, "task.ready", None, **about(task))
-        return draft.change(woken)
+    if task.status == "pending":
+        return draft.change(_woken(draft, task))
     if task.times_out_at is not None and task.times_out_at <= view.now:
-        error: dict[str, JsonValue] = {"error": f"timed out after {task.timeout_seconds:g} seconds"}
-        return draft.change(failed(draft, task, error=error, retry=True, source=None))
-    pending = draft.put(unheld(task, view.now))
-    draft.event(TASKS, "task.expired", None, **about(task), holder=task.lease.agent, attempt=task.attempt)
+        return draft.change(_timed_out(draft, task))
+    pending = draft.put(unheld(task, view.now, spent=spent_by(draft, task)))
+    draft.event(TASKS, "task.expired", None, **about(task), holder=task.agent, attempt=task.attempt)
     return draft.change(pending)
 
 
-def _finish(draft: Draft, task: Task, status: TaskStatus, **fields: object) -> Task:
-    now = draft.view.now
-    return draft.put(task.changed(status=status, blocked=False, lease=None, updated_at=now, **fields))
+def _woken(draft: Draft, task: Task) -> Task:
+    woken = draft.put(task.changed(not_before=None))
+    let_go(draft, woken)
+    settle(draft)
+    return woken
 
 
-def _brief(error: dict[str, JsonValue]) -> str:
-    return str(error.get("error", error))[:200]
+def _timed_out(draft: Draft, task: Task) -> Task:
+    if (excess := over_seconds(draft, task)) is not None:
+        return failed(draft, task, error=excess, retry=False, source=None)
+    late: dict[str, JsonValue] = {"error": f"timed out after {task.timeout_seconds:g} seconds"}
+    return failed(draft, task, error=late, retry=True, source=None)

@@ -1,29 +1,51 @@
-"""What follows when a task has its outcome: those that wait on it, and the workflow around it."""
+"""What follows when a task has its outcome: for those that wait on it, for its workflow, and for the task that does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, cast
 
-from mycelium.models import OPEN, TASKS, WORKFLOWS, RunWhen, Task, TaskStatus, Workflow, WorkflowStatus
+from pydantic import JsonValue
+
+from mycelium.errors import MyceliumError
+from mycelium.models import OPEN, TASKS, RunWhen, Task, TaskStatus, Workflow
+from mycelium.rules.adding import add_workflow, unblock
+from mycelium.rules.ending import brief, cancel, close_workflow, end_task, open_tasks, tasks_of
+from mycelium.rules.inner import inner_workflow
+from mycelium.rules.results import joint_result
+from mycelium.rules.undoing import add_undo_tasks
+from mycelium.rules.values import Unresolved
 from mycelium.rules.view import Draft, Waiter, about
 
 
 def settle(draft: Draft, *tasks: Task) -> None:
-    """Unblock or skip the tasks that wait on these, and on those skipped, and finish workflows that are done."""
+    """Draw every consequence of these tasks' outcomes, and of those that follow from them.
+
+    Unblocks or skips the tasks that wait on them, begins the work of tasks that a workflow does, and finishes
+    workflows that are done, with the tasks they do.
+    """
     settled: dict[str, Task] = {}
     generation = list(tasks)
-    while generation:
-        # The store knows nobody who waits on a task that this very change creates.
-        known = [task.id for task in generation if task.version > 1]
-        waiters = dict(zip(known, draft.view.waiters(known), strict=True))
-        following: list[Task] = []
-        for task in generation:
-            settled[task.id] = task  # not sooner: who also waits on it is decided when its own turn comes
-            following.extend(_release_waiters(draft, task, waiters.get(task.id, ()), settled))
-        generation = following
-    for workflow_id in dict.fromkeys(task.workflow_id for task in settled.values() if task.workflow_id):
-        _close_workflow(draft, workflow_id, [task for task in settled.values() if task.workflow_id == workflow_id])
+    while generation or draft.starting:
+        ended: list[Task] = []
+        while generation:
+            ended += generation
+            generation = _after(draft, generation, settled)
+        generation = [each for id in _workflows_of(ended) for each in _after_workflow(draft, id, settled)]
+        while draft.starting:
+            generation += _begin(draft, draft.starting.pop(0))
+
+
+def _after(draft: Draft, generation: Sequence[Task], settled: dict[str, Task]) -> list[Task]:
+    """Decide about those who wait on these tasks; those that never run are the next generation."""
+    # The store knows nobody who waits on a task that this very change creates.
+    known = [task.id for task in generation if task.version > 1]
+    waiters = dict(zip(known, draft.view.waiters(known), strict=True))
+    following: list[Task] = []
+    for task in generation:
+        settled[task.id] = task  # not sooner: who also waits on it is decided when its own turn comes
+        following.extend(_release_waiters(draft, task, waiters.get(task.id, ()), settled))
+    return following
 
 
 def _release_waiters(draft: Draft, task: Task, waiters: Sequence[Waiter], settled: dict[str, Task]) -> Iterable[Task]:
@@ -37,16 +59,17 @@ def _release_waiters(draft: Draft, task: Task, waiters: Sequence[Waiter], settle
         verdict, waiting = verdicts[key], draft.get(Task, key)
         if waiting is None or not waiting.blocked:
             continue
-        now = draft.view.now
         if verdict == "skipped":
-            skipped = waiting.changed(status="skipped", blocked=False, updated_at=now)
-            draft.event(TASKS, "task.skipped", None, **about(waiting), because=task.id)
-            yield draft.put(skipped)
-        else:
-            later = waiting.not_before if waiting.not_before and waiting.not_before > now else None
-            draft.put(waiting.changed(blocked=False, not_before=later, updated_at=now))
-            if later is None:
-                draft.event(TASKS, "task.ready", None, **about(waiting))
+            yield skip(draft, waiting, because=task.id)
+        elif not (freed := unblock(draft, waiting)).open:
+            yield freed
+
+
+def skip(draft: Draft, task: Task, because: str | None) -> Task:
+    """Put a task that will never run into the draft."""
+    skipped = task.changed(status="skipped", blocked=False, paused=False, updated_at=draft.view.now)
+    draft.event(TASKS, "task.skipped", None, **about(task), because=because)
+    return draft.put(skipped)
 
 
 def _verdict(
@@ -62,28 +85,111 @@ def _verdict(
     return "skipped" if run_when == "any_failed" else "ready"
 
 
-def _close_workflow(draft: Draft, workflow_id: str, settled: list[Task]) -> None:
-    """Give the workflow its outcome if these were its last open tasks."""
+def _workflows_of(tasks: Sequence[Task]) -> list[str]:
+    return list(dict.fromkeys(task.workflow_id for task in tasks if task.workflow_id is not None))
+
+
+def _after_workflow(draft: Draft, workflow_id: str, settled: dict[str, Task]) -> list[Task]:
+    """What these outcomes mean for the workflow around them: nothing yet, its end, or the end of the others."""
+    own = [task for task in settled.values() if task.workflow_id == workflow_id]
+    failed = next((task for task in own if task.status == "failed"), None)
+    if failed is not None and (stopped := _stopped(draft, workflow_id, failed)):
+        return stopped
+    if _has(draft, workflow_id, OPEN):
+        return []
     workflow = draft.get(Workflow, workflow_id)
-    if workflow is None or workflow.status != "running":
-        return
-    besides = {task.id for task in settled}
-    if draft.view.workflow_has(workflow_id, OPEN, besides):
-        return
-
-    def any_is(status: TaskStatus) -> bool:
-        return any(task.status == status for task in settled) or draft.view.workflow_has(workflow_id, {status}, besides)
-
-    outcome = "failed" if any_is("failed") else "cancelled" if any_is("cancelled") else "completed"
-    close_workflow(draft, workflow, outcome, source=None)
+    return _done(draft, workflow) if workflow is not None and workflow.going_on else []
 
 
-def close_workflow(
-    draft: Draft, workflow: Workflow, status: WorkflowStatus, source: str | None, **fields: object
-) -> Workflow:
-    """Put the workflow's outcome into the draft."""
-    if status == "completed":
-        fields = {"progress": 1.0, **fields}
-    closed = draft.put(workflow.changed(status=status, current_task=None, updated_at=draft.view.now, **fields))
-    draft.event(WORKFLOWS, f"workflow.{status}", source, workflow_id=workflow.id, workflow_type=workflow.type)
-    return closed
+def _has(draft: Draft, workflow_id: str, statuses: frozenset[TaskStatus]) -> bool:
+    """Whether the workflow has a task in one of these statuses, as the draft has it."""
+    changed = {key: task for (_, key), task in draft.puts.items() if isinstance(task, Task)}
+    own = {key for key, task in changed.items() if task.workflow_id == workflow_id}
+    return any(changed[key].status in statuses for key in own) or draft.view.workflow_has(workflow_id, statuses, own)
+
+
+def _stopped(draft: Draft, workflow_id: str, failed: Task) -> list[Task]:
+    """End the other tasks, where the workflow does not go on after a failure. Those that ended."""
+    workflow = draft.get(Workflow, workflow_id)
+    if workflow is None or workflow.status not in {"running", "paused"} or workflow.on_failure == "continue":
+        return []
+    if workflow.error is None:
+        workflow = draft.put(workflow.changed(error=because_of(failed)))
+    return end_open_tasks(draft, workflow, reason=f"{failed.id} failed", by=None)
+
+
+def end_open_tasks(draft: Draft, workflow: Workflow, *, reason: str, by: str | None) -> list[Task]:
+    """Call off whatever of the workflow has no outcome. All tasks that ended."""
+    return [each for task in open_tasks(draft, workflow) for each in cancel(draft, task, reason=reason, by=by)]
+
+
+def because_of(failed: Task) -> dict[str, JsonValue]:
+    """The error of a workflow of which this task failed."""
+    said = brief(failed.error) if failed.error else "failed"
+    return {"error": f"{failed.id} failed: {said}", "task_id": failed.id}
+
+
+def _done(draft: Draft, workflow: Workflow) -> list[Task]:
+    """Give a workflow without open tasks its outcome, or begin to undo what it did. Tasks that end with that."""
+    if workflow.error is None and workflow.status != "compensating":
+        failed = next((task for task in _ended(draft, workflow) if task.status == "failed"), None)
+        if failed is not None:
+            workflow = workflow.model_copy(update={"error": because_of(failed)})
+    doomed = workflow.error is not None
+    if doomed and workflow.on_failure == "compensate" and workflow.status != "compensating":
+        undoing = add_undo_tasks(draft, workflow)
+        if undoing:
+            return [task for task in undoing if not task.open]
+    cancelled = not doomed and _has(draft, workflow.id, frozenset({"cancelled"}))
+    status = "failed" if doomed else "cancelled" if cancelled else "completed"
+    closed = close_workflow(
+        draft, workflow, status, None, error=workflow.error, result=joint_result(draft, workflow, status)
+    )
+    return hand_up(draft, closed)
+
+
+def _ended(draft: Draft, workflow: Workflow) -> Sequence[Task]:
+    """Its tasks, if one of them failed; else none need be read."""
+    return tasks_of(draft, workflow) if _has(draft, workflow.id, frozenset({"failed"})) else ()
+
+
+def hand_up(draft: Draft, workflow: Workflow) -> list[Task]:
+    """Give the task that this workflow did the same outcome."""
+    task = draft.get(Task, workflow.parent) if workflow.parent is not None else None
+    if task is None or task.status != "running" or task.runs != workflow.id:
+        return []
+    outcome = cast("TaskStatus", workflow.status)
+    fields: dict[str, object] = {"result": workflow.result, "error": workflow.error}
+    if outcome == "completed":
+        fields["progress"] = 1.0
+    ended = end_task(draft, task, outcome, **fields)
+    said = brief(workflow.error) if workflow.error and outcome == "failed" else None
+    draft.event(TASKS, f"task.{outcome}", None, **about(ended), error=said)
+    return [ended]
+
+
+def _begin(draft: Draft, task_id: str) -> list[Task]:
+    """Begin the work of a task that a workflow of its own is to do. Tasks that have ended with that already."""
+    task = draft.get(Task, task_id)
+    if task is None or task.status != "pending":
+        return []
+    now, mark = draft.view.now, draft.mark()
+    try:
+        workflow, tasks = inner_workflow(draft, task)
+        added = add_workflow(draft, workflow, tasks)
+    except (Unresolved, MyceliumError) as why:
+        draft.back_to(mark)
+        return [_not_begun(draft, task, why)]
+    draft.put(task.changed(status="running", started_at=now, updated_at=now, attempt=1, runs=workflow.id))
+    draft.event(TASKS, "task.started", None, **about(task), runs=workflow.id, attempt=1)
+    if added:
+        return [each for each in added if not each.open]
+    return _done(draft, cast("Workflow", draft.get(Workflow, workflow.id)))
+
+
+def _not_begun(draft: Draft, task: Task, why: Exception) -> Task:
+    """Fail a task whose work cannot be declared."""
+    code = why.code if isinstance(why, MyceliumError) else "unresolved_reference"
+    failed = end_task(draft, task, "failed", error={"error": str(why), "code": code})
+    draft.event(TASKS, "task.failed", None, **about(task), attempt=task.attempt, error=str(why)[:200])
+    return failed

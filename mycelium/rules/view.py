@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from mycelium.errors import NotFound
-from mycelium.models import Event, Record, RunWhen, Task, TaskStatus
+from mycelium.models import Event, Record, RunWhen, Task, TaskStatus, Workflow
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -126,6 +126,8 @@ class Draft:
     events: list[NewEvent] = field(default_factory=list[NewEvent])
     keyed: dict[str, Task] = field(default_factory=dict[str, Task])
     """The tasks among `puts` that have an idempotency key, by it."""
+    starting: list[str] = field(default_factory=list[str])
+    """Tasks among `puts` that nothing stands in the way of and that a workflow of their own is to do."""
     _read: dict[tuple[str, str], Record | None] = field(default_factory=dict[tuple[str, str], Record | None])
     _read_by_key: dict[str, Task | None] = field(default_factory=dict[str, Task | None])
 
@@ -160,6 +162,19 @@ class Draft:
         said = {name: value for name, value in data.items() if value is not None}
         self.events.append(NewEvent(channel, type, source, said))
 
+    def mark(self) -> tuple[int, int, int]:
+        """Where the draft stands, for `back_to`."""
+        return len(self.puts), len(self.events), len(self.starting)
+
+    def back_to(self, mark: tuple[int, int, int]) -> None:
+        """Forget all records that were new to the draft since then, and the events; what was changed is not undone."""
+        records, events, starting = mark
+        while len(self.puts) > records:
+            _, record = self.puts.popitem()
+            if isinstance(record, Task) and record.idempotency_key is not None:
+                self.keyed.pop(record.idempotency_key, None)
+        del self.events[events:], self.starting[starting:]
+
     def change(self, result: T) -> Change[T]:
         return Change(result, puts=tuple(self.puts.values()), events=self.events)
 
@@ -178,4 +193,11 @@ def require(view: View, kind: type[R], key: str) -> R:
 
 def about(task: Task) -> dict[str, object]:
     """What every event on a task says."""
-    return {"task_id": task.id, "task_type": task.type, "workflow_id": task.workflow_id}
+    return {
+        "task_id": task.id, "task_type": task.type, "workflow_id": task.workflow_id, "hops": task.hops or None,
+    }  # fmt: skip
+
+
+def about_workflow(workflow: Workflow) -> dict[str, object]:
+    """What every event on a workflow says."""
+    return {"workflow_id": workflow.id, "workflow_type": workflow.type, "hops": workflow.hops or None}

@@ -1,21 +1,22 @@
-"""Workflows: declared at once, run by their tasks, or driven by hand."""
+"""Workflows: declared at once, and driven by hand or held up by people."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from datetime import timedelta
+from typing import Final
 
 from pydantic import JsonValue
 
-from mycelium.errors import Conflict, DependencyCycle, IllegalTransition, InvalidId, InvalidInput
-from mycelium.models import MAX_DEPENDENCIES, WORKFLOWS, Task, Workflow, WorkflowStatus, WorkflowTask
-from mycelium.models.base import is_id
-from mycelium.rules.creation import add_task
-from mycelium.rules.outcomes import cancel
-from mycelium.rules.settle import close_workflow, settle
-from mycelium.rules.view import Change, Draft, View, require
+from mycelium.errors import Conflict, IllegalTransition
+from mycelium.models import WORKFLOWS, Agent, Task, Workflow, WorkflowStatus, WorkflowTask
+from mycelium.rules.adding import add_workflow, let_go
+from mycelium.rules.ending import close_workflow, open_tasks
+from mycelium.rules.settle import end_open_tasks, hand_up, settle
+from mycelium.rules.view import Change, Draft, View, about_workflow, require
+
+AT_REST: Final = timedelta(seconds=300)
+"""An agent that has not driven its workflow for so long, and is not there, may be relieved."""
 
 
 def create_workflow(view: View, workflow: Workflow, tasks: Sequence[WorkflowTask]) -> Change[Workflow]:
@@ -23,93 +24,37 @@ def create_workflow(view: View, workflow: Workflow, tasks: Sequence[WorkflowTask
 
     Raises:
         InvalidInput: two tasks have one name.
-        UnknownDependency, DependencyCycle: naming the tasks.
+        UnknownDependency, DependencyCycle, UnknownReference: naming the tasks.
     """
-    if view.get(Workflow, workflow.id) is not None:
-        raise Conflict(f"Workflow {workflow.id} exists.", hint="Leave the id out.", workflow_id=workflow.id)
-    wanted = _wanted(workflow, tasks)
     draft = Draft(view)
-    now = view.now
-    created = draft.put(
-        workflow.model_copy(
-            update={
-                "tasks": tuple(_id(workflow, task.name) for task in tasks),
-                "created_at": now,
-                "updated_at": now,
-            }
-        )
-    )
-    draft.event(
-        WORKFLOWS, "workflow.created", workflow.created_by,
-        workflow_id=workflow.id, workflow_type=workflow.type, tasks=len(tasks),
-    )  # fmt: skip
-    by_name = {task.name: task for task in tasks}
-    draft.read(Task, [*{other for others in wanted.values() for other in others if other not in by_name}])
-    draft.read_by_idempotency_key([task.idempotency_key for task in tasks if task.idempotency_key is not None])
-    for name in _in_order(wanted, by_name):
-        task = by_name[name]
-        ids = tuple(_id(workflow, other) if other in by_name else other for other in wanted[name])
-        spec = task.model_copy(update={"type": task.type or name, "depends_on": ids})
-        add_task(draft, spec, id=_id(workflow, name), created_by=workflow.created_by, workflow_id=workflow.id)
-    added = [record for record in draft.puts.values() if isinstance(record, Task)]
-    if not any(task.open for task in added):
-        settle(draft, *added)
-    return draft.change(draft.get(Workflow, workflow.id) or created)
+    declare(draft, workflow, tasks)
+    settle(draft)
+    return draft.change(draft.get(Workflow, workflow.id) or workflow)
 
 
-def _wanted(workflow: Workflow, tasks: Sequence[WorkflowTask]) -> dict[str, list[str]]:
-    """For each task, what it depends on: siblings by name, others by id."""
-    names = [task.name for task in tasks]
-    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise InvalidInput(
-            f"Task names must differ within a workflow: {', '.join(twice[:10])}.", hint="Rename one.", names=twice
-        )
-    wanted = {task.name: list(task.depends_on) for task in tasks}
-    if workflow.mode == "sequential":
-        for before, after in pairwise(names):
-            wanted[after].append(before)
-    if over := next((name for name, others in wanted.items() if len(others) > MAX_DEPENDENCIES), None):
-        raise InvalidInput(
-            f"Invalid depends_on: {over} waits on the task before it, too, which makes more than {MAX_DEPENDENCIES}.",
-            hint="Leave one out.",
-            fields=["depends_on"],
-        )
-    return wanted
-
-
-def _in_order(wanted: dict[str, list[str]], by_name: dict[str, WorkflowTask]) -> list[str]:
-    """The names, each after those it depends on."""
-    graph = {name: [other for other in others if other in by_name] for name, others in wanted.items()}
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        cycle: list[str] = error.args[1]
-        raise DependencyCycle(cycle[::-1]) from None
-
-
-def _id(workflow: Workflow, name: str) -> str:
-    made = f"{workflow.id}.{name}"
-    if not is_id(made):
-        raise InvalidId(f"The task name {name!r} is too long.", hint="Use at most 100 characters.", id=made)
-    return made
+def declare(draft: Draft, workflow: Workflow, tasks: Sequence[WorkflowTask]) -> None:
+    """Put a workflow into the draft, with everything that follows from how its tasks begin."""
+    added = add_workflow(draft, workflow, tasks)
+    settle(draft, *(task for task in added if not task.open))
 
 
 def update_workflow(
     view: View, workflow_id: str, *, progress: float | None, current_task: str | None, by: str | None
 ) -> Change[Workflow]:
     """Say how far a workflow is that an agent drives by hand."""
-    workflow = _running(view, workflow_id, "updated")
+    workflow = _driven(view, workflow_id, "updated", by)
     draft = Draft(view)
     updated = draft.put(
         workflow.changed(
             progress=workflow.progress if progress is None else progress,
             current_task=workflow.current_task if current_task is None else current_task,
+            driver=by,
             updated_at=view.now,
         )
     )
     draft.event(
         WORKFLOWS, "workflow.progress", by,
-        workflow_id=workflow.id, workflow_type=workflow.type, progress=updated.progress, current_task=current_task,
+        **about_workflow(workflow), progress=updated.progress, current_task=current_task,
     )  # fmt: skip
     return draft.change(updated)
 
@@ -124,21 +69,123 @@ def finish_workflow(
     error: dict[str, JsonValue] | None = None,
 ) -> Change[Workflow]:
     """Give a workflow its outcome by hand; its open tasks are cancelled."""
-    workflow = _running(view, workflow_id, status)
+    workflow = _driven(view, workflow_id, status, by) if status != "cancelled" else _going_on(view, workflow_id, status)
     draft = Draft(view)
     closed = close_workflow(draft, workflow, status, by, result=result, error=error)
-    open_tasks = [task for task in view.get_all(Task, workflow.tasks) if task and task.open]
-    settle(draft, *(cancel(draft, task, reason=f"workflow {status}", by=by) for task in open_tasks))
+    ended = end_open_tasks(draft, closed, reason=f"workflow {status}", by=by)
+    settle(draft, *ended, *hand_up(draft, closed))
     return draft.change(closed)
 
 
-def _running(view: View, workflow_id: str, wanted: str) -> Workflow:
-    workflow = require(view, Workflow, workflow_id)
+def expire_workflow(view: View, workflow_id: str) -> Change[Workflow | None]:
+    """End a workflow that has taken too long, as its policy says of failures."""
+    workflow = view.get(Workflow, workflow_id)
+    if workflow is None or workflow.due_at is None or workflow.due_at > view.now:
+        return Change(None)
+    draft = Draft(view)
+    error: dict[str, JsonValue] = {"error": f"timed out after {workflow.timeout_seconds:g} seconds", "code": "timeout"}
+    timed_out = draft.put(workflow.changed(error=error, timeout_at=None, updated_at=view.now))
+    draft.event(WORKFLOWS, "workflow.timed_out", None, **about_workflow(workflow), seconds=workflow.timeout_seconds)
+    ended = end_open_tasks(draft, timed_out, reason="its workflow timed out", by=None)
+    settle(draft, *ended)
+    if not ended:
+        closed = close_workflow(draft, timed_out, "failed", None)
+        settle(draft, *hand_up(draft, closed))
+    return draft.change(draft.get(Workflow, workflow_id))
+
+
+def pause_workflow(view: View, workflow_id: str, *, by: str | None) -> Change[Workflow]:
+    """Let nobody claim tasks of it until it is resumed; those that run go on. Twice is once."""
+    workflow = _going_on(view, workflow_id, "paused")
+    if workflow.status == "paused":
+        return Change(workflow)
     if workflow.status != "running":
-        raise IllegalTransition(
-            f"Workflow {workflow.id} is already {workflow.status} and cannot be {wanted}.",
-            hint="Create a new workflow.",
-            workflow_id=workflow.id,
-            status=workflow.status,
-        )
+        raise _illegal(workflow, "paused", "Wait until what it did is undone.")
+    draft = Draft(view)
+    return draft.change(_paused(draft, workflow, by))
+
+
+def _paused(draft: Draft, workflow: Workflow, by: str | None) -> Workflow:
+    now, until = draft.view.now, workflow.timeout_at
+    left = None if until is None else max(0.0, (until - now).total_seconds())
+    paused = draft.put(workflow.changed(status="paused", timeout_at=None, seconds_left=left, updated_at=now))
+    draft.event(WORKFLOWS, "workflow.paused", by, **about_workflow(workflow))
+    for task in open_tasks(draft, workflow):
+        draft.put(task.changed(paused=True, updated_at=now))
+        inner = draft.get(Workflow, task.runs) if task.runs is not None else None
+        if inner is not None and inner.status == "running":
+            _paused(draft, inner, by)
+    return paused
+
+
+def resume_workflow(view: View, workflow_id: str, *, by: str | None) -> Change[Workflow]:
+    """Go on with a workflow that was paused. One that runs goes on running.
+
+    Raises:
+        IllegalTransition: it is being undone, has its outcome, or is part of one that is paused.
+    """
+    workflow = _going_on(view, workflow_id, "resumed")
+    if workflow.status == "running":
+        return Change(workflow)
+    if workflow.status != "paused":
+        raise _illegal(workflow, "resumed", "Wait until what it did is undone.")
+    around = view.get(Task, workflow.parent) if workflow.parent is not None else None
+    if around is not None and around.paused:
+        raise _illegal(workflow, "resumed", f"It is part of {around.workflow_id}: resume that one.")
+    draft = Draft(view)
+    resumed = _resumed(draft, workflow, by)
+    settle(draft)
+    return draft.change(draft.get(Workflow, resumed.id) or resumed)
+
+
+def _resumed(draft: Draft, workflow: Workflow, by: str | None) -> Workflow:
+    now, left = draft.view.now, workflow.seconds_left
+    until = None if left is None else now + timedelta(seconds=left)
+    resumed = draft.put(workflow.changed(status="running", timeout_at=until, seconds_left=None, updated_at=now))
+    draft.event(WORKFLOWS, "workflow.resumed", by, **about_workflow(workflow))
+    for task in open_tasks(draft, workflow):
+        free = draft.put(task.changed(paused=False, updated_at=now))
+        if task.status == "pending":
+            let_go(draft, free)
+        inner = draft.get(Workflow, task.runs) if task.runs is not None else None
+        if inner is not None and inner.status == "paused":
+            _resumed(draft, inner, by)
+    return resumed
+
+
+def _driven(view: View, workflow_id: str, wanted: str, by: str | None) -> Workflow:
+    """The workflow, if this agent may say how it goes.
+
+    Raises:
+        Conflict: another agent drives it, and is there.
+    """
+    workflow = _going_on(view, workflow_id, wanted)
+    driver = workflow.driver or (workflow.created_by if not workflow.tasks else None)
+    if workflow.tasks or driver is None or driver == by:
+        return workflow
+    other = view.get(Agent, driver)
+    if other is None or other.status == "offline" or view.now - workflow.updated_at > AT_REST:
+        return workflow
+    at = workflow.updated_at.isoformat(timespec="seconds")
+    raise Conflict(
+        f"{workflow.id} is driven by {driver}, who last changed it at {at}.",
+        hint=f"Leave it to {driver}, or publish an event for {driver} to act on.",
+        workflow_id=workflow.id,
+        driver=driver,
+    )
+
+
+def _going_on(view: View, workflow_id: str, wanted: str) -> Workflow:
+    workflow = require(view, Workflow, workflow_id)
+    if not workflow.going_on:
+        raise _illegal(workflow, wanted, "Retry it, or create a new one.")
     return workflow
+
+
+def _illegal(workflow: Workflow, wanted: str, hint: str) -> IllegalTransition:
+    return IllegalTransition(
+        f"Workflow {workflow.id} is {workflow.status} and cannot be {wanted}.",
+        hint=hint,
+        workflow_id=workflow.id,
+        status=workflow.status,
+    )

@@ -111,6 +111,7 @@ class KindsContract(Contract):
         assert await fresh.backend.get(Trigger, ["moves"]) == [trigger(clock, "moves")]
 
     async def test_claims_follow_queues_and_capabilities(self, m: Mycelium, bob: Mycelium, clock: FakeClock) -> None:
+        await m.store_agent_status("ada", capabilities=["gpu", "python", "rust"])
         await m.backend.commit(
             puts(
                 task(clock, "gpu", queue="llm", capabilities=["gpu", "python"]),

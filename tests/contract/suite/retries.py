@@ -53,6 +53,7 @@ class RetryContract(Contract):
         task = await m.create_task("x", max_attempts=40, retry_backoff=0)
         for _ in range(39):
             await fail_once(m, task.id)
+            await m.store_agent_status(m.agent, "idle")  # it would be taken for ill
             assert await status(m, task.id) == "ready"
         await fail_once(m, task.id)
         assert await status(m, task.id) == "failed"

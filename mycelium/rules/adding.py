@@ -1,0 +1,300 @@
+"""Tasks and workflows come into being, and a task that waits on no other any more is let go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from datetime import timedelta
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import cast
+
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from mycelium.errors import Conflict, DependencyCycle, InvalidId, InvalidInput, UnknownDependency
+from mycelium.models import (
+    MAX_DEPENDENCIES,
+    MAX_JSON_BYTES,
+    OPEN,
+    TASKS,
+    WORKFLOWS,
+    Task,
+    TaskSpec,
+    TaskStatus,
+    Workflow,
+    WorkflowTask,
+)
+from mycelium.models.base import is_id
+from mycelium.rules.ending import brief
+from mycelium.rules.values import Binder, Look, Unresolved, holds, refers, resolve
+from mycelium.rules.view import Draft, Terms, about, about_workflow
+
+OF_WORKFLOW = "workflow"
+"""Where references to the workflow around a task begin."""
+OF_ITEM = frozenset({"item", "index"})
+"""Where references to what a task is repeated for begin."""
+
+
+def add_task(
+    draft: Draft,
+    spec: TaskSpec,
+    *,
+    id: str,
+    created_by: str | None,
+    workflow_id: str | None = None,
+    **more: object,
+) -> Task:
+    """Put a new task into the draft, blocked, skipped or let go as its dependencies say.
+
+    References in it are exact already. `more` are fields of the task that no spec has.
+    """
+    spec = on_terms(spec, draft.view.terms)
+    dependencies = tuple(dict.fromkeys(spec.depends_on))
+    draft.read(Task, dependencies)
+    found = {key: draft.get(Task, key) for key in dependencies}
+    if id in found:
+        raise DependencyCycle([id, id])
+    _check_key(draft, spec.idempotency_key)
+    if missing := [key for key, task in found.items() if task is None]:
+        raise UnknownDependency(missing)
+    now = draft.view.now
+    fields = {**standing(spec, [task.status for task in found.values() if task]), **more}
+    if spec.not_before is not None and spec.not_before <= now:
+        fields["not_before"] = None
+    if workflow_id is not None:
+        fields["workflow_id"] = workflow_id
+    if refers(spec.payload):
+        fields["template"] = spec.payload
+    task = draft.put(Task.of(spec, id=id, created_at=now, created_by=created_by, depends_on=dependencies, **fields))
+    looked_at = not task.blocked and task.open and _takes_a_look(task)
+    draft.event(
+        TASKS, "task.created", created_by, **about(task),
+        title=task.title or None, ready=(task.ready(now) and not looked_at) or None,
+    )  # fmt: skip
+    if task.status == "skipped":
+        draft.event(TASKS, "task.skipped", None, **about(task))
+    return unblock(draft, task, new=True) if looked_at else task
+
+
+def _takes_a_look(task: Task) -> bool:
+    """Whether more than its dependencies decides what becomes of it."""
+    return bool(task.template or task.condition or task.approval or task.holds_work)
+
+
+def on_terms(spec: TaskSpec, terms: Terms) -> TaskSpec:
+    """The spec with what the store's terms add to it."""
+    if spec.timeout_seconds is not None or terms.task_timeout_seconds is None:
+        return spec
+    return spec.model_copy(update={"timeout_seconds": float(terms.task_timeout_seconds)})
+
+
+def _check_key(draft: Draft, key: str | None) -> None:
+    if key is None:
+        return
+    earlier = draft.task_by_idempotency_key(key)
+    if earlier is not None:
+        raise Conflict(
+            f"Idempotency key {key!r} already made {earlier.id}.",
+            hint="Use a new key for a new task.",
+            task_id=earlier.id,
+        )
+
+
+def standing(spec: TaskSpec, statuses: list[TaskStatus]) -> dict[str, object]:
+    """`blocked` or `status` of a task that has not begun and whose dependencies have these statuses."""
+    waiting = any(status in OPEN for status in statuses)
+    match spec.run_when:
+        case "all_succeeded":
+            never = any(status not in OPEN and status != "completed" for status in statuses)
+        case "any_failed":
+            failed = "failed" in statuses
+            waiting, never = waiting and not failed, not waiting and not failed
+        case "all_done":
+            never = False
+    return {"status": "skipped"} if never else {"blocked": waiting}
+
+
+def unblock(draft: Draft, task: Task, *, new: bool = False) -> Task:
+    """Let a task go whose dependencies have ended as it wants: ready, or what its condition and values make of it."""
+    now = draft.view.now
+    fields: dict[str, object] = {"blocked": False, "updated_at": now}
+    if task.not_before is not None and task.not_before <= now:
+        fields["not_before"] = None
+
+    def put(**more: object) -> Task:
+        said = {**fields, **more}
+        return draft.put(task.model_copy(update=said) if new else task.changed(**said))
+
+    try:
+        if task.condition is not None and not holds(task.condition, look_from(draft, task)):
+            skipped = put(status="skipped")
+            draft.event(TASKS, "task.skipped", None, **about(task), reason="its condition does not hold")
+            return skipped
+        if task.template is not None and task.for_each is None:
+            fields["payload"] = _payload(task, task.template, draft)
+    except Unresolved as why:
+        failed = put(status="failed", error=unresolved(why))
+        draft.event(TASKS, "task.failed", None, **about(task), attempt=task.attempt, error=brief(unresolved(why)))
+        return failed
+    let_go(draft, free := put())
+    return free
+
+
+def unresolved(why: Unresolved) -> dict[str, JsonValue]:
+    """The error of a task whose values cannot be had."""
+    return {"error": str(why), "code": "unresolved_reference"}
+
+
+def _payload(task: Task, template: dict[str, JsonValue], draft: Draft) -> JsonValue:
+    payload = resolve(cast("JsonValue", template), look_from(draft, task))
+    if (size := len(to_json(payload))) > MAX_JSON_BYTES:
+        raise Unresolved(f"its payload would have {size} bytes, the limit is {MAX_JSON_BYTES}: refer to less")
+    return payload
+
+
+def look_from(draft: Draft, task: Task, **known: JsonValue) -> Look:
+    """What the paths in this task begin at: other tasks, the workflow around it, and what is known besides."""
+
+    def look(root: str) -> JsonValue:
+        if root in known:
+            return known[root]
+        if root == OF_WORKFLOW and task.workflow_id is not None:
+            around = draft.get(Workflow, task.workflow_id)
+            return {} if around is None else {"id": around.id, "type": around.type, "metadata": around.metadata}
+        other = draft.get(Task, root)
+        if other is None:
+            raise Unresolved(f"there is no task {root}")
+        return {"result": other.result, "error": other.error, "status": other.status}
+
+    return look
+
+
+def let_go(draft: Draft, task: Task) -> None:
+    """Tell that nothing but a claim is missing to a task, or what else is; one that holds work begins it."""
+    if not task.blocked and task.awaits_approval and not task.paused:
+        draft.event(TASKS, "task.approval_requested", None, **about(task), approval=task.approval)
+    if not task.unhindered or (task.not_before is not None and task.not_before > draft.view.now):
+        return
+    if task.holds_work:
+        draft.starting.append(task.id)
+    else:
+        draft.event(TASKS, "task.ready", None, **about(task))
+
+
+def add_workflow(draft: Draft, workflow: Workflow, tasks: Sequence[WorkflowTask]) -> list[Task]:
+    """Put a workflow and all its tasks into the draft. The task `name` of workflow `id` gets the id `id.name`."""
+    if draft.get(Workflow, workflow.id) is not None:
+        raise Conflict(f"Workflow {workflow.id} exists.", hint="Leave the id out.", workflow_id=workflow.id)
+    ids = {task.name: _id(workflow, task.name) for task in tasks}
+    bound = declared(tasks, ids)
+    wanted = _wanted(workflow, tasks, bound)
+    now = draft.view.now
+    limit = workflow.timeout_seconds
+    timeout_at = None if limit is None else now + timedelta(seconds=limit)
+    times = {"created_at": now, "updated_at": now, "timeout_at": timeout_at}
+    draft.put(workflow.model_copy(update={"tasks": tuple(ids.values()), **times}))
+    draft.event(WORKFLOWS, "workflow.created", workflow.created_by, **about_workflow(workflow), tasks=len(tasks))
+    own = set(ids.values())
+    draft.read(Task, [*{other for others in wanted.values() for other in others if other not in own}])
+    draft.read_by_idempotency_key([task.idempotency_key for task in tasks if task.idempotency_key is not None])
+    return [
+        add_task(
+            draft, bound[name].model_copy(update={"type": bound[name].type or name, "depends_on": wanted[name]}),
+            id=ids[name], created_by=workflow.created_by, workflow_id=workflow.id, hops=workflow.hops,
+            for_each=bound[name].for_each, workflow=bound[name].workflow, undo=bound[name].undo,
+        )
+        for name in _in_order(wanted, ids)
+    ]  # fmt: skip
+
+
+def declared(
+    tasks: Sequence[WorkflowTask], ids: Mapping[str, str], *, besides: Set[str] = frozenset()
+) -> dict[str, WorkflowTask]:
+    """The tasks by name, with every reference made exact and what is referred to among the dependencies.
+
+    `besides` are further roots that references may begin at.
+
+    Raises:
+        InvalidInput: two tasks have one name.
+        UnknownReference: something is referred to that is not there.
+    """
+    if len(ids) < len(tasks):
+        names = Counter(task.name for task in tasks)
+        twice = sorted(name for name, count in names.items() if count > 1)
+        raise InvalidInput(
+            f"Task names must differ within a workflow: {', '.join(twice[:10])}.", hint="Rename one.", names=twice
+        )
+    return {task.name: _bound(task, ids, besides) for task in tasks}
+
+
+def _bound(task: WorkflowTask, ids: Mapping[str, str], besides: Set[str]) -> WorkflowTask:
+    others = {key: key for key in task.depends_on if key not in ids}
+    around = {OF_WORKFLOW, *besides}
+    binder = Binder(task.name, {**others, **ids} if others else ids, around)
+    fields: dict[str, object] = {}
+    if task.condition is not None:
+        fields["condition"] = binder.condition(task.condition)
+    if task.for_each is not None:
+        fields["for_each"] = _bound_list(task.for_each, binder)
+        binder.roots = around | OF_ITEM
+    if refers(task.payload):
+        fields["payload"] = binder.value(task.payload)
+    needed = tuple(binder.used)
+    if task.undo is not None and refers(task.undo.payload):
+        binder.roots = around
+        fields["undo"] = task.undo.model_copy(update={"payload": binder.value(task.undo.payload)})
+    if task.workflow is not None:
+        declared(task.workflow.tasks, {each.name: each.name for each in task.workflow.tasks}, besides=besides)
+    return task.model_copy(update={**fields, "depends_on": (*task.depends_on, *needed)}) if fields else task
+
+
+def _bound_list(wanted: JsonValue, binder: Binder) -> JsonValue:
+    """A list, or a reference to one, which may be written as its path alone."""
+    if isinstance(wanted, list):
+        return binder.value(wanted)
+    if isinstance(wanted, str):
+        return binder.value({"$from": wanted})
+    if isinstance(wanted, dict) and refers(wanted):
+        return binder.value(wanted)
+    raise InvalidInput(
+        f"Invalid for_each of {binder.where}: it must be a list, or a path to one.",
+        hint="Write it like survey.result.files.",
+        fields=["for_each"],
+    )
+
+
+def _wanted(
+    workflow: Workflow, tasks: Sequence[WorkflowTask], bound: Mapping[str, WorkflowTask]
+) -> dict[str, tuple[str, ...]]:
+    """For each task, the ids of those it depends on."""
+    ids = {task.name: _id(workflow, task.name) for task in tasks}
+    wanted = {name: [ids.get(other, other) for other in task.depends_on] for name, task in bound.items()}
+    if workflow.mode == "sequential":
+        for before, after in pairwise(ids):
+            wanted[after].append(ids[before])
+    if over := next((name for name, others in wanted.items() if len(set(others)) > MAX_DEPENDENCIES), None):
+        raise InvalidInput(
+            f"Invalid depends_on: {over} waits on others, too, which makes more than {MAX_DEPENDENCIES}.",
+            hint="Leave one out.",
+            fields=["depends_on"],
+        )
+    return {name: tuple(dict.fromkeys(others)) for name, others in wanted.items()}
+
+
+def _in_order(wanted: Mapping[str, Sequence[str]], ids: Mapping[str, str]) -> list[str]:
+    """The names, each after those it depends on."""
+    names = {id: name for name, id in ids.items()}
+    graph = {name: [names[other] for other in others if other in names] for name, others in wanted.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        raise DependencyCycle(cycle[::-1]) from None
+
+
+def _id(workflow: Workflow, name: str) -> str:
+    made = f"{workflow.id}.{name}"
+    if not is_id(made):
+        raise InvalidId(f"The task name {name!r} is too long.", hint="Use at most 100 characters.", id=made)
+    return made

@@ -1,0 +1,190 @@
+"""A trigger fires: what its template says comes into being, once for each cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Final, cast
+
+from pydantic import JsonValue
+
+from mycelium.errors import InvalidInput, MyceliumError
+from mycelium.models import (
+    AGENTS,
+    TRIGGERS,
+    Cause,
+    Event,
+    TaskSpec,
+    Trigger,
+    Workflow,
+    WorkflowSpec,
+    WorkflowTask,
+    validated,
+)
+from mycelium.models.spec import mode_of
+from mycelium.models.trigger import OnEvent
+from mycelium.rules.adding import add_task
+from mycelium.rules.creation import bound
+from mycelium.rules.schedule import due_ticks
+from mycelium.rules.values import Unresolved, holds, resolve
+from mycelium.rules.view import Change, Draft, View
+from mycelium.rules.workflows import declare
+
+CAUSE: Final = "cause"
+"""Where references to what made a trigger fire begin."""
+MAX_HOPS: Final = 10
+"""So many triggers in a row may each be the cause of the next one."""
+COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    ">": lambda one, other: one > other,
+    ">=": lambda one, other: one >= other,
+    "<": lambda one, other: one < other,
+    "<=": lambda one, other: one <= other,
+    "==": lambda one, other: one == other,
+}
+
+
+def matches(trigger: Trigger, event: Event) -> bool:
+    """Whether this event is one that the trigger waits for. One that its condition cannot be asked about is not."""
+    if event.seq <= trigger.seq or event.channel == TRIGGERS:
+        return False
+    if trigger.when.event is not None:
+        return _is_like(trigger.when.event, event)
+    wanted = trigger.when.agent
+    if wanted is None or (event.channel, event.type) != (AGENTS, "agent.status"):
+        return False
+    return fnmatchcase(str(event.data.get("agent")), wanted.agent) and event.data.get("status") == wanted.status
+
+
+def _is_like(wanted: OnEvent, event: Event) -> bool:
+    fits = (
+        fnmatchcase(event.channel, wanted.channel)
+        and fnmatchcase(event.type, wanted.type)
+        and (wanted.source is None or fnmatchcase(event.source or "", wanted.source))
+    )
+    if not fits or wanted.where is None:
+        return fits
+    said = event.model_dump(mode="json")
+    try:
+        return holds(wanted.where, said.get)
+    except Unresolved:
+        return False
+
+
+def fire_for_event(view: View, trigger_id: str, event: Event, *, id: str) -> Change[bool]:
+    """Let a trigger fire for this event, unless it has. `id` is for the workflow or task. Whether it fired."""
+    trigger = view.get(Trigger, trigger_id)
+    if trigger is None or trigger.status != "active" or not matches(trigger, event):
+        return Change(False)
+    hops = event.data.get("hops")
+    cause = Cause(
+        id=event.id,
+        about={"kind": "event", **event.model_dump(mode="json")},
+        hops=hops if isinstance(hops, int) and not isinstance(hops, bool) and hops >= 0 else 0,
+    )
+    return _fire(view, trigger, cause, id=id, seq=event.seq)
+
+
+def fire_on_time(view: View, trigger_id: str, *, new_id: Callable[[], str]) -> Change[int]:
+    """Let a schedule's ticks act that have come, as its policy says. How many did."""
+    trigger = view.get(Trigger, trigger_id)
+    if trigger is None or trigger.due_at is None or trigger.due_at > view.now or trigger.when.schedule is None:
+        return Change(0)
+    ticks, following = due_ticks(trigger.when.schedule, trigger.due_at, view.now)
+    draft = Draft(view)
+    status = "active" if following else "done"
+    draft.put(trigger := trigger.changed(next_at=following, status=status, updated_at=view.now))
+    for tick in ticks:
+        at = tick.isoformat()
+        cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": tick < view.now})
+        trigger = _fired(draft, trigger, cause, id=new_id())
+    return draft.change(len(ticks))
+
+
+def fire_on_statistic(view: View, trigger_id: str, value: float, *, id: str) -> Change[bool]:
+    """Let a trigger fire whose statistic has crossed its threshold, once for each crossing. Whether it fired."""
+    trigger = view.get(Trigger, trigger_id)
+    if trigger is None or trigger.status != "active" or trigger.when.statistic is None:
+        return Change(False)
+    wanted = trigger.when.statistic
+    beyond = COMPARED[wanted.op](value, wanted.value)
+    if beyond is not trigger.armed:
+        return Change(False)
+    if not beyond:
+        return Change(False, puts=(trigger.changed(armed=True, updated_at=view.now),))
+    about: dict[str, JsonValue] = {"kind": "statistic", "statistic": wanted.statistic, "value": value}
+    cause = Cause(id=f"{wanted.statistic}-{view.now.isoformat()}", about=about)
+    return _fire(view, trigger, cause, id=id, armed=False)
+
+
+def _fire(view: View, trigger: Trigger, cause: Cause, *, id: str, **noted: object) -> Change[bool]:
+    draft = Draft(view)
+    if cause.hops >= MAX_HOPS:
+        error = f"It was stopped after {MAX_HOPS} triggers in a row, each set off by what the one before had made."
+        draft.put(trigger.changed(**noted, status="stopped", error=error, updated_at=view.now))
+        draft.event(TRIGGERS, "trigger.stopped", None, trigger_id=trigger.id, cause=cause.id, error=error)
+        return draft.change(False)
+    trigger = draft.put(trigger.changed(**noted))
+    return draft.change(_fired(draft, trigger, cause, id=id).error is None)
+
+
+def _fired(draft: Draft, trigger: Trigger, cause: Cause, *, id: str) -> Trigger:
+    """Put what the template makes of this cause into the draft, or why it cannot."""
+    now, mark = draft.view.now, draft.mark()
+    try:
+        made = _made(draft, trigger, cause, id=id)
+    except (Unresolved, MyceliumError) as why:
+        draft.back_to(mark)
+        error = str(why)[:500]
+        draft.event(TRIGGERS, "trigger.failed", None, trigger_id=trigger.id, cause=cause.id, error=error[:200])
+        return draft.put(trigger.model_copy(update={"error": error, "updated_at": now}))
+    hops = cause.hops + 1
+    draft.event(TRIGGERS, "trigger.fired", None, trigger_id=trigger.id, cause=cause.id, **made, hops=hops)
+    fields = {"fired": trigger.fired + 1, "last_fired_at": now, "error": None, "updated_at": now}
+    return draft.put(trigger.model_copy(update=fields))
+
+
+def _made(draft: Draft, trigger: Trigger, cause: Cause, *, id: str) -> dict[str, str]:
+    """Create the task or the workflow; which one it was."""
+    hops = cause.hops + 1
+    if trigger.then.task is not None:
+        key = f"trigger:{trigger.id}:{cause.id}"[:256]
+        spec = bound(task_for(trigger.then.task, cause)).model_copy(update={"idempotency_key": key})
+        add_task(draft, spec, id=f"t-{id}", created_by=trigger.created_by, hops=hops)
+        return {"task_id": f"t-{id}"}
+    spec = workflow_for(cast("WorkflowSpec", trigger.then.workflow), cause)
+    workflow = validated(
+        Workflow, id=f"w-{id}", type=spec.type, mode=mode_of(spec), metadata=spec.metadata,
+        on_failure=spec.on_failure, timeout_seconds=spec.timeout_seconds, hops=hops, created_by=trigger.created_by,
+        created_at=draft.view.now, updated_at=draft.view.now,
+    )  # fmt: skip
+    declare(draft, workflow, spec.tasks)
+    return {"workflow_id": workflow.id}
+
+
+def task_for(template: TaskSpec, cause: Cause) -> TaskSpec:
+    """The template with what it says of the cause filled in. Raises Unresolved or InvalidInput."""
+    payload = _filled(template.payload, cause)
+    return validated(TaskSpec, **{**dict(template), "payload": payload})
+
+
+def workflow_for(template: WorkflowSpec, cause: Cause) -> WorkflowSpec:
+    """The same for a workflow's metadata and its tasks' payloads, also of those within others."""
+    tasks = tuple(_task_in(task, cause) for task in template.tasks)
+    return template.model_copy(update={"metadata": _filled(template.metadata, cause), "tasks": tasks})
+
+
+def _task_in(task: WorkflowTask, cause: Cause) -> WorkflowTask:
+    fields: dict[str, object] = {"payload": _filled(task.payload, cause)}
+    if task.for_each is not None:
+        listed: JsonValue = {"$from": task.for_each} if isinstance(task.for_each, str) else task.for_each
+        fields["for_each"] = resolve(listed, lambda _: cause.about, only={CAUSE})
+    if task.workflow is not None:
+        fields["workflow"] = workflow_for(task.workflow, cause)
+    return task.model_copy(update=fields)
+
+
+def _filled(payload: Mapping[str, JsonValue], cause: Cause) -> dict[str, JsonValue]:
+    filled = resolve(dict(payload), lambda _: cause.about, only={CAUSE})
+    if not isinstance(filled, dict):
+        raise InvalidInput("A payload must be an object.", hint="Refer to single values in it.", fields=["payload"])
+    return filled
