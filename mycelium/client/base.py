@@ -40,6 +40,8 @@ class Base:
         self._clock = clock
         self._tasks = tasks
         self._unseen_from: dict[str, datetime] = {}
+        self._known: dict[str, Agent] = {}
+        """The agents that were seen here, as they were then."""
 
     @property
     def mode(self) -> str:
@@ -71,6 +73,7 @@ class Base:
             self._saw(await self._commit(lambda view: rules.see_agent(view, name)))
 
     def _saw(self, agent: Agent) -> None:
+        self._known[agent.name] = agent
         self._unseen_from[agent.name] = self._clock() + timedelta(seconds=min(SEEN_EVERY, agent.ttl / 3))
 
 

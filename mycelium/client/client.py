@@ -12,16 +12,21 @@ from anyio.abc import TaskGroup
 
 from mycelium.backend import Backend, Clock
 from mycelium.client.agents import AgentVerbs
+from mycelium.client.approvals import ApprovalVerbs
 from mycelium.client.base import system_clock
 from mycelium.client.batches import BatchVerbs
+from mycelium.client.clock import SharedClock
+from mycelium.client.firing import Firing
+from mycelium.client.house import House
 from mycelium.client.meter import Meter
-from mycelium.client.monitor import MonitorVerbs
 from mycelium.client.pipeline import Pipeline
 from mycelium.client.transfer import Transfer
+from mycelium.client.triggers import TriggerVerbs
+from mycelium.client.waiting import WaitVerbs
 from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
-from mycelium.models import Stats
+from mycelium.models import HOUSE, Keeper, Stats
 from mycelium.place import scheme_of
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ class OpenBackend(Protocol):
     async def __call__(self, url: str, clock: Clock) -> Backend: ...
 
 
-class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, Transfer):
+class Mycelium(BatchVerbs, WorkVerbs, ApprovalVerbs, AgentVerbs, WaitVerbs, WorkflowVerbs, TriggerVerbs, Transfer):
     """A store of tasks, agents, events and workflows that many agents share.
 
         async with Mycelium.open("sqlite:///team.db", agent="ada") as m:
@@ -50,6 +55,9 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
         self._meter = Meter(backend)
         super().__init__(cast("Backend", self._meter), agent=agent, clock=clock, tasks=tasks)
         self._subscriptions = {}
+        self._firing = Firing(self.backend)
+        self.house = House(self.backend, self.agent, clock)
+        self.elects = False
 
     @classmethod
     @asynccontextmanager
@@ -72,6 +80,7 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
             UnknownBackend: nothing installed opens such a URL.
             StoreError: the store cannot be opened; the leaf says why.
         """
+        clock = SharedClock(clock)
         backend = await open_backend(url, clock)
         try:
             async with cls.over(backend, agent=agent, clock=clock, background=background) as client:
@@ -110,6 +119,7 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
         try:
             async with anyio.create_task_group() as tasks:
                 client = cls(backend, agent=agent, clock=clock, tasks=tasks)
+                client.elects = background
                 if background:
                     tasks.start_soon(client.keep_house)
                     tasks.start_soon(client.keep_leases)
@@ -119,6 +129,7 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
                     tasks.cancel_scope.cancel()
                     with anyio.move_on_after(RELEASE_WITHIN, shield=True):
                         await client.release_leases()
+                        await client.leave_house()
         except BaseExceptionGroup as group:
             # The task group wraps what the user's own block raises; they want to catch what they raised.
             alone, *others = group.exceptions
@@ -131,8 +142,10 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
         return Pipeline(self, return_errors=return_errors)
 
     async def get_stats(self) -> Stats:
-        """Counts of what the store holds, which store it is, and how long this client's calls took in it."""
-        return replace(await self.backend.stats(), avg_latency=self._meter.average)
+        """Counts of what the store holds, which store it is, who keeps house, and how long this client's calls took."""
+        latency = self._meter.average  # of the calls before this one
+        (keeper,) = await self.backend.get(Keeper, [HOUSE])
+        return replace(await self.backend.stats(), avg_latency=latency, housekeeper=keeper)
 
 
 async def open_backend(url: str, clock: Clock = system_clock) -> Backend:

@@ -51,7 +51,7 @@ class WorkState:
     def finished(self) -> bool:
         """Whether all of it has its outcome, whichever that is."""
         if self.workflow is not None:
-            return self.workflow.status != "running"
+            return not self.workflow.going_on
         return not any(task.open for task in self.tasks)
 
     @property

@@ -60,7 +60,12 @@ class TaskVerbs(Base):
         assigned_to: str | None = None,
         depends_on: Sequence[str] = (),
         priority: Priority = "normal",
+        queue: str | None = None,
+        capabilities: Sequence[str] = (),
         run_when: RunWhen = "all_succeeded",
+        condition: Mapping[str, object] | None = None,
+        approval: str | None = None,
+        budget: Mapping[str, float] | None = None,
         max_attempts: int = 1,
         retry_backoff: float = 1.0,
         timeout_seconds: float | None = None,
@@ -69,14 +74,18 @@ class TaskVerbs(Base):
     ) -> Task:
         """Add a task and return it.
 
-        `payload` is a JSON object of at most 1 MiB. `depends_on` are ids of at most 10,000 tasks; `run_when`
-        says which outcomes of theirs it waits for. A failed attempt is repeated up to `max_attempts` times,
+        `payload` is a JSON object of at most 1 MiB; `{"$from": "ID.result.KEY"}` in it is what that task, one of
+        `depends_on`, came to. `depends_on` are ids of at most 10,000 tasks; `run_when` says which outcomes of theirs
+        it waits for, and `condition` what their results must be, else the task is skipped. `queue` and `capabilities`
+        say who may claim it. `approval` is a question to a person, whose yes it waits for. `budget` limits `seconds`,
+        `tokens` and `turns` over all attempts. A failed attempt is repeated up to `max_attempts` times,
         `retry_backoff` seconds later and twice as long each time. An attempt that takes longer than
         `timeout_seconds` has failed.
 
         Raises:
             InvalidInput, InvalidId, TooLarge: a value is wrong.
             UnknownDependency: an id in `depends_on` is unknown.
+            UnknownReference: `payload` or `condition` refers to a task that is not one of them.
             Conflict: `idempotency_key` made a task that differs from this one.
         """
         spec = validated(
@@ -87,7 +96,12 @@ class TaskVerbs(Base):
             assigned_to=assigned_to,
             depends_on=depends_on,
             priority=priority,
+            queue=queue,
+            capabilities=capabilities,
             run_when=run_when,
+            condition=condition,
+            approval=approval,
+            budget=budget,
             max_attempts=max_attempts,
             retry_backoff=retry_backoff,
             timeout_seconds=timeout_seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Final
 
 import anyio
@@ -14,9 +15,9 @@ from mycelium import rules
 from mycelium.client.base import checked, within
 from mycelium.client.housekeeping import Housekeeping
 from mycelium.client.tasks import TaskVerbs
-from mycelium.errors import InvalidInput, NotClaimable, StaleLease
+from mycelium.errors import BudgetExceeded, InvalidInput, NotClaimable, StaleLease
 from mycelium.models import MAX_SECONDS, ClaimRequest, Task, TaskStatus, validated
-from mycelium.models.base import JsonObject, Label, Line, Model, Share
+from mycelium.models.base import Count, JsonObject, Label, Line, Model, Share
 
 DEFAULT_LEASE: Final = 60.0
 """Seconds. A lease is renewed while its holder is connected, so this is how long a dead one is waited for."""
@@ -43,10 +44,18 @@ class Progress(Model):
     release: StrictBool = False
 
 
-class Types(Model):
-    """For checking types of tasks that came from outside."""
+class Choice(Model):
+    """For checking which tasks are wanted, as said from outside."""
 
     types: Annotated[tuple[Label, ...], Field(max_length=100)]
+    queues: Annotated[tuple[Label, ...], Field(max_length=100)]
+
+
+class Used(Model):
+    """For checking what an agent says it has used up."""
+
+    tokens: Count | None = None
+    turns: Count | None = None
 
 
 class WorkVerbs(TaskVerbs, Housekeeping):
@@ -58,26 +67,35 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         *,
         agent: str | None = None,
         types: Sequence[str] = (),
+        queues: Sequence[str] = (),
         lease_seconds: float = DEFAULT_LEASE,
     ) -> Task | None:
         """Lease this task, or the most urgent and oldest ready one that fits; None when there is none.
 
-        `types` are at most 100. The lease is renewed in the background while this client is open. It is
+        `types` and `queues` are at most 100 each, none means any. What a task needs, the agent must have among the
+        `capabilities` it has reported. The lease is renewed in the background while this client is open. It is
         `task.lease`, and this client remembers its token.
 
         Raises:
             NotClaimable: the named task is held, assigned elsewhere, or waits for something; says which. Or the
-                agent holds as many tasks as the store allows one to.
+                agent holds as many tasks as the store allows one to, or is in error after many failures.
             IllegalTransition: the named task is finished.
         """
         name = self.agent if agent is None else checked(agent)
         within("lease_seconds", lease_seconds, 0.05, MAX_SECONDS)
-        wanted = tuple(dict.fromkeys(validated(Types, types=types).types))
+        wanted = validated(Choice, types=types, queues=queues)
         key = None if task_id is None else checked(task_id)
         await self.see(name)
-        if key is None:
-            return await self._claim_next(ClaimRequest(agent=name, types=wanted, seconds=lease_seconds))
-        return await self._claim_this(key, name, lease_seconds)
+        if key is not None:
+            return await self._claim_this(key, name, lease_seconds)
+        request = ClaimRequest(
+            agent=name,
+            seconds=lease_seconds,
+            types=tuple(dict.fromkeys(wanted.types)),
+            queues=tuple(dict.fromkeys(wanted.queues)),
+            capabilities=frozenset(self._known[name].capabilities),
+        )
+        return await self._claim_next(request)
 
     async def _claim_this(self, key: str, agent: str, seconds: float) -> Task:
         def claim(view: rules.View) -> rules.Change[Task]:
@@ -88,8 +106,8 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         except NotClaimable as refusal:
             # The task may be free, or one that fills this agent's hands be lost, without anybody having noticed.
             full = "max_tasks" in refusal.data
-            freed = await self._commit(lambda view: rules.expire_task(view, key)) is not None
-            if not freed and not (full and await self.housekeep()):
+            freed = await self._bring_task(key)
+            if not freed and not (full and await self._sweep()):
                 raise
             return await self._keep(await self._commit(claim))
 
@@ -100,14 +118,22 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         while True:
             try:
                 committed = await self.backend.claim(request, grant)
-            except NotClaimable:
-                if not await self.housekeep():
+            except NotClaimable as refusal:
+                if "missing" in refusal.data:
+                    request = await self._better_known(request)
+                elif "max_tasks" not in refusal.data or not await self._sweep():
                     raise
                 continue
             if committed is not None:
                 return await self._keep(committed.result)
-            if not await self.housekeep():
+            if not await self._sweep():
                 return None
+
+    async def _better_known(self, request: ClaimRequest) -> ClaimRequest:
+        """The request with what the agent can do by now: somebody else has said that it is less than before."""
+        self._unseen_from.pop(request.agent, None)
+        await self.see(request.agent)
+        return replace(request, capabilities=frozenset(self._known[request.agent].capabilities))
 
     async def _keep(self, task: Task) -> Task:
         """Remember a new lease; if the caller was cancelled meanwhile, nobody will work on it, so give it back."""
@@ -144,23 +170,32 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         *,
         progress: float | None = None,
         note: str | None = None,
+        spent: Mapping[str, int] | None = None,
         release: bool = False,
         lease_token: int | None = None,
     ) -> Task:
         """Say how far the work is (0 to 1) and renew the lease, or give the task back with `release`.
 
+        `spent` are the `tokens` and `turns` that the work took since the last report.
+
         Raises:
             StaleLease: the lease is no longer current; names the holder.
+            BudgetExceeded: the task has used up more than it may, and has failed with that.
         """
         said = validated(Progress, progress=progress, note=note, release=release)
+        used = validated(Used, **(spent or {}))
         key, token = checked(task_id), self._token(task_id, lease_token)
         if said.release:
             task = await self._commit(lambda view: rules.release_task(view, key, token=token, note=said.note))
         else:
             task = await self._commit(
-                lambda view: rules.update_task(view, key, token=token, progress=said.progress, note=said.note)
+                lambda view: rules.update_task(
+                    view, key, token=token, progress=said.progress, note=said.note, tokens=used.tokens, turns=used.turns
+                )
             )
         self.leases.keep(task)
+        if task.status == "failed":
+            raise _over_budget(task)
         return task
 
     async def complete_task(
@@ -225,6 +260,16 @@ class WorkVerbs(TaskVerbs, Housekeeping):
                     hint="Tasks are skipped by their dependencies.",
                     fields=["status"],
                 )
+
+
+def _over_budget(task: Task) -> BudgetExceeded:
+    said = str((task.error or {}).get("error", "its budget is used up"))
+    return BudgetExceeded(
+        f"{task.id} was stopped: {said}.",
+        hint="Drop the work; create a new task with a larger budget if it is worth it.",
+        task_id=task.id,
+        spent=task.spent.model_dump() if task.spent else None,
+    )
 
 
 def _progress(details: Mapping[str, JsonValue]) -> Progress:

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import JsonValue
 
 from mycelium import rules
 from mycelium.client.base import Base, checked, within
 from mycelium.client.ids import new_id
 from mycelium.errors import NotFound
 from mycelium.models import (
-    MAX_TASKS,
+    OnFailure,
     Page,
     Task,
     Workflow,
     WorkflowMode,
     WorkflowQuery,
+    WorkflowSpec,
     WorkflowStatus,
-    WorkflowTask,
     validated,
 )
 from mycelium.models.base import Cursor, JsonObject, Line, Model, Share
-
-
-def _mode_of(tasks: Sequence[WorkflowTask]) -> WorkflowMode:
-    return "dag" if any(task.depends_on for task in tasks) else "sequential"
-
-
-def _named(task: object) -> object:
-    return {"name": task} if isinstance(task, str) else task
-
-
-class WorkflowTasks(Model):
-    """For checking a workflow's tasks that came from outside; a bare name is a task of that name."""
-
-    tasks: Annotated[tuple[Annotated[WorkflowTask, BeforeValidator(_named)], ...], Field(max_length=MAX_TASKS)]
+from mycelium.models.spec import mode_of
 
 
 class WorkflowFilter(Model):
@@ -60,6 +46,12 @@ class HandFailure(Model):
     error: JsonObject
 
 
+class HandReason(Model):
+    """For checking why a workflow is called off."""
+
+    reason: Line | None
+
+
 class WorkflowVerbs(Base):
     """Declare workflows, watch them, or drive them by hand."""
 
@@ -70,29 +62,47 @@ class WorkflowVerbs(Base):
         *,
         mode: WorkflowMode | None = None,
         metadata: Mapping[str, JsonValue] | None = None,
+        on_failure: OnFailure = "continue",
+        timeout_seconds: float | None = None,
     ) -> Workflow:
-        """Add a workflow with all its tasks (at most 10,000) at once.
+        """Add a workflow with all its tasks (at most 10,000) at once. It runs by itself to one outcome.
 
         A task is a name, or a mapping with `name` and any argument of `create_task`; its `depends_on` may name
         siblings. The task `prepare` of workflow `w-1` gets the id `w-1.prepare`. `sequential` chains the tasks in
         their order, `parallel` and `dag` leave it to `depends_on`. Unless given, the mode is `dag` where a task has
         `depends_on`, else `sequential`.
 
+        `{"$from": "survey.result.files"}` in a payload is what the task `survey` came to, and `workflow.metadata.KEY`
+        a part of the metadata; `condition` asks about such values. With `for_each`, a list or the path to one, a task
+        is done once for each `item`, and its result has them all as `items`. With `workflow`, a workflow of its own
+        does the task. `on_failure` says what a failed task means: the others `continue`, they `stop`, or they stop and
+        the `undo` tasks of what was done run in the opposite order (`compensate`). So does `timeout_seconds`.
+
         Raises:
-            InvalidInput, UnknownDependency, DependencyCycle: naming the tasks.
+            InvalidInput, UnknownDependency, UnknownReference, DependencyCycle: naming the tasks.
         """
-        declared = validated(WorkflowTasks, tasks=tasks).tasks
+        spec = validated(
+            WorkflowSpec,
+            type=type,
+            tasks=tasks,
+            mode=mode,
+            metadata={} if metadata is None else metadata,
+            on_failure=on_failure,
+            timeout_seconds=timeout_seconds,
+        )
         workflow = validated(
             Workflow,
             id=new_id("w"),
-            type=type,
-            mode=_mode_of(declared) if mode is None else mode,
-            metadata={} if metadata is None else metadata,
+            type=spec.type,
+            mode=mode_of(spec),
+            metadata=spec.metadata,
+            on_failure=spec.on_failure,
+            timeout_seconds=spec.timeout_seconds,
             created_by=self.agent,
             created_at=self._clock(),
             updated_at=self._clock(),
         )
-        return await self._commit(lambda view: rules.create_workflow(view, workflow, declared))
+        return await self._commit(lambda view: rules.create_workflow(view, workflow, spec.tasks))
 
     async def get_workflow(self, workflow_id: str) -> Workflow:
         """The workflow as it is now, with `progress` and `current_task` worked out from its tasks.
@@ -136,6 +146,38 @@ class WorkflowVerbs(Base):
         said = validated(HandFailure, error={"error": error} if isinstance(error, str) else error).error
         return await self._finish(workflow_id, "failed", error=said)
 
+    async def pause_workflow(self, workflow_id: str) -> Workflow:
+        """Let nobody claim its tasks until it is resumed; those that run go on, and its time stands still.
+
+        Raises:
+            IllegalTransition: it has its outcome, or is being undone.
+        """
+        key = checked(workflow_id)
+        return await self._commit(lambda view: rules.pause_workflow(view, key, by=self.agent))
+
+    async def resume_workflow(self, workflow_id: str) -> Workflow:
+        """Go on with a workflow that was paused. Raises as `pause_workflow` does."""
+        key = checked(workflow_id)
+        return await self._commit(lambda view: rules.resume_workflow(view, key, by=self.agent))
+
+    async def cancel_workflow(self, workflow_id: str, reason: str | None = None) -> Workflow:
+        """Call a workflow off, with all its tasks that have no outcome.
+
+        Raises:
+            IllegalTransition: it has its outcome.
+        """
+        said = validated(HandReason, reason=reason).reason
+        return await self._finish(workflow_id, "cancelled", error={"error": said} if said else None)
+
+    async def retry_workflow(self, workflow_id: str) -> Workflow:
+        """Do again what of a failed or cancelled workflow was not completed, with all its attempts.
+
+        Raises:
+            IllegalTransition: it goes on, was completed, or was undone.
+        """
+        key = checked(workflow_id)
+        return await self._commit(lambda view: rules.retry_workflow(view, key, by=self.agent))
+
     async def _finish(
         self,
         workflow_id: str,
@@ -150,7 +192,7 @@ class WorkflowVerbs(Base):
         )
 
     async def _with_progress(self, workflow: Workflow) -> Workflow:
-        if workflow.status != "running" or workflow.progress or workflow.current_task or not workflow.tasks:
+        if not workflow.going_on or workflow.progress or workflow.current_task or not workflow.tasks:
             return workflow
         tasks = [task for task in await self.backend.get(Task, workflow.tasks) if task]
         done = sum(1.0 if not task.open else task.progress for task in tasks)

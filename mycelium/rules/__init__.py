@@ -5,6 +5,7 @@ from mycelium.rules.approvals import approve_task, reject_task
 from mycelium.rules.creation import create_task, create_tasks
 from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, matches
+from mycelium.rules.house import keep_house, leave_house, take_house
 from mycelium.rules.leases import claim_task, grant, renew_lease
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
 from mycelium.rules.progress import release_task, update_task
@@ -47,7 +48,9 @@ __all__ = [
     "fire_on_statistic",
     "fire_on_time",
     "grant",
+    "keep_house",
     "leave_agent",
+    "leave_house",
     "matches",
     "numbered",
     "pause_workflow",
@@ -65,6 +68,7 @@ __all__ = [
     "see_agent",
     "set_trigger",
     "statistic",
+    "take_house",
     "take_in",
     "take_over",
     "update_task",
