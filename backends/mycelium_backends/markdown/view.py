@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import Record, Task
+from mycelium.models import ClaimRequest, Record, Task
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
 from mycelium_backends.markdown.folder import Folder
@@ -51,8 +51,8 @@ class MarkdownView(SqliteView):
             for waiters in super().waiters(task_ids)
         ]
 
-    def next_ready(self, agent: str, types: Sequence[str]) -> Task | None:
-        task = super().next_ready(agent, types)
+    def next_ready(self, request: ClaimRequest) -> Task | None:
+        task = super().next_ready(request)
         if task is not None:
             self._see("task", task.id)
         return task
