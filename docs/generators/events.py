@@ -7,9 +7,9 @@ from typing import Final
 
 from generators.blocks import code, table
 from generators.source import calls
-from mycelium.models import AGENTS, TASKS, WORKFLOW_TRANSITIONS, WORKFLOWS
+from mycelium.models import AGENTS, TASKS, TRIGGERS, WORKFLOW_TRANSITIONS, WORKFLOWS
 
-CHANNELS: Final = {"TASKS": TASKS, "AGENTS": AGENTS, "WORKFLOWS": WORKFLOWS}
+CHANNELS: Final = {"TASKS": TASKS, "AGENTS": AGENTS, "WORKFLOWS": WORKFLOWS, "TRIGGERS": TRIGGERS}
 SHARED: Final = ("task_id", "task_type", "workflow_id")
 """What `about(task)` adds."""
 MEANS: Final = {
@@ -37,6 +37,10 @@ MEANS: Final = {
     "workflow.completed": "It ended well.",
     "workflow.failed": "It ended with a failed task, or by hand.",
     "workflow.cancelled": "It ended with a cancelled task, and none that failed.",
+    "trigger.created": "A trigger is there.",
+    "trigger.edited": "A person changed what it says, in a file.",
+    "trigger.adopted": "A file brought it as another copy of the store wrote it, and no event told of that.",
+    "trigger.removed": "It was removed, or its file was.",
 }
 STATUSES: Final = sorted(WORKFLOW_TRANSITIONS["running"])
 

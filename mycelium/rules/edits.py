@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
 from typing import Final, TypeVar
 
 from mycelium.errors import IllegalTransition, InvalidInput
 from mycelium.models import (
+    GOING_ON,
     TASKS,
+    TRIGGERS,
+    WORKFLOW_TRANSITIONS,
     WORKFLOWS,
     Agent,
     AgentReport,
     Record,
     Task,
     TaskSpec,
+    Trigger,
     Workflow,
 )
 from mycelium.rules.adding import add_task
@@ -32,10 +37,15 @@ BY_HAND: Final = 24 * 3600.0
 """Seconds that such a lease lasts: nobody renews it."""
 OF_TASKS: Final = frozenset(
     {"type", "title", "payload", "assigned_to", "priority", "max_attempts", "retry_backoff", "timeout_seconds",
-     "progress", "note"}
+     "progress", "note", "queue", "capabilities"}
 )  # fmt: skip
 """What may be changed of a task, besides its status with its result or error."""
 OF_WORKFLOWS: Final = frozenset({"type", "metadata", "progress", "current_task"})
+OF_TRIGGERS: Final = frozenset({"status", "when", "then"})
+UNPLANNED: Final[Mapping[str, object]] = {"next_at": None, "armed": True, "error": None}
+"""A trigger that begins anew: when its schedule ticks next is for the housekeeper to work out."""
+WITHIN_WORKFLOWS: Final = ("template", "for_each", "workflow", "undo", "approved")
+"""What only a workflow, or a person's answer, gives a task."""
 
 
 def make_task(view: View, wanted: Task) -> Change[Task]:
@@ -43,6 +53,8 @@ def make_task(view: View, wanted: Task) -> Change[Task]:
 
     Raises as `create_task` and `edit_task` do.
     """
+    if wrong := [name for name in WITHIN_WORKFLOWS if getattr(wanted, name) is not None]:
+        raise _not_by_hand(wanted, wrong, hint="Take that out, or declare a workflow with a tool.")
     draft = Draft(view)
     spec = TaskSpec.model_construct(**{name: getattr(wanted, name) for name in TaskSpec.model_fields})
     task = add_task(draft, bound(spec), id=wanted.id, created_by=wanted.created_by, workflow_id=wanted.workflow_id)
@@ -82,12 +94,13 @@ def _changed(record: R, wanted: R, may: frozenset[str], besides: set[str]) -> di
     differing = [name for name in type(record).model_fields if getattr(record, name) != getattr(wanted, name)]
     wrong = [name for name in differing if name not in may and name not in besides and name != "updated_at"]
     if wrong:
-        raise InvalidInput(
-            f"{record.kind} {record.key} cannot be given other {', '.join(wrong)} by hand.",
-            hint="Put back what was there.",
-            fields=wrong,
-        )
+        raise _not_by_hand(record, wrong, hint="Put back what was there.")
     return {name: getattr(wanted, name) for name in differing if name in may}
+
+
+def _not_by_hand(record: Record, fields: list[str], hint: str) -> InvalidInput:
+    said = f"{record.kind} {record.key} cannot be given other {', '.join(fields)} by hand."
+    return InvalidInput(said, hint=hint, fields=fields)
 
 
 def _brought(draft: Draft, task: Task, wanted: Task) -> Task:
@@ -159,7 +172,7 @@ def edit_workflow(view: View, wanted: Workflow) -> Change[Workflow]:
         )  # fmt: skip
     if not ended:
         return draft.change(workflow)
-    if not workflow.going_on or wanted.going_on:
+    if wanted.status not in WORKFLOW_TRANSITIONS[workflow.status] - GOING_ON:
         raise IllegalTransition(
             f"Workflow {workflow.id} is {workflow.status} and cannot be made {wanted.status} by hand.",
             hint="Put back the status that was there.",
@@ -187,3 +200,50 @@ def edit_agent(view: View, wanted: Agent) -> Change[Agent]:
     """Take down what was said of an agent by hand, as if the agent had said it."""
     report = AgentReport.model_construct(**{name: getattr(wanted, name) for name in AgentReport.model_fields})
     return report_agent(view, wanted.name, report)
+
+
+def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
+    """Do to a trigger what was done to it by hand. What it now waits for begins anew. Raises as `edit_task` does."""
+    trigger = require(view, Trigger, wanted.id)
+    draft = Draft(view)
+    fields = _changed(trigger, wanted, OF_TRIGGERS, set())
+    if not fields:
+        return draft.change(trigger)
+    if fields.get("status") == "done":
+        raise IllegalTransition(
+            f"Trigger {trigger.id} cannot be made done by hand.",
+            hint="Make it stopped, or active, or remove its file.",
+            trigger_id=trigger.id,
+            status=trigger.status,
+        )
+    anew = UNPLANNED if fields.keys() & {"status", "when"} else {}
+    edited = draft.put(trigger.changed(**fields, **anew, updated_at=view.now))
+    draft.event(TRIGGERS, "trigger.edited", None, trigger_id=edited.id, status=edited.status, fields=sorted(fields))
+    return draft.change(edited)
+
+
+def make_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
+    """Add a trigger that a person wrote down, which has not fired yet."""
+    draft = Draft(view)
+    fresh = {"version": 1, "fired": 0, "last_fired_at": None, "seq": 0, "updated_at": view.now, **UNPLANNED}
+    trigger = draft.put(wanted.model_copy(update=fresh))
+    draft.event(TRIGGERS, "trigger.created", None, trigger_id=trigger.id, status=trigger.status)
+    return draft.change(trigger)
+
+
+def adopt_triggers(view: View, triggers: Sequence[Trigger], *, told: Set[tuple[str, str]]) -> Change[None]:
+    """Take triggers over as another copy of this store wrote them; an event tells of those that none has told of."""
+    draft = Draft(view)
+    for trigger in triggers:
+        draft.put(trigger)
+        if (trigger.kind, trigger.key) not in told:
+            draft.event(TRIGGERS, "trigger.adopted", None, trigger_id=trigger.id, status=trigger.status)
+    return draft.change(None)
+
+
+def remove_trigger(view: View, trigger_id: str) -> Change[None]:
+    """Forget a trigger whose file is gone."""
+    trigger = require(view, Trigger, trigger_id)
+    draft = Draft(view)
+    draft.event(TRIGGERS, "trigger.removed", None, trigger_id=trigger.id)
+    return Change(None, removes=(trigger,), events=draft.events)

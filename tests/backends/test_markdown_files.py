@@ -10,7 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mycelium import Mycelium
-from mycelium.models import Agent, Event, Lease, Record, Task, Workflow
+from mycelium.models import (
+    Agent,
+    Approval,
+    Budget,
+    Condition,
+    Event,
+    Lease,
+    Record,
+    Spent,
+    Task,
+    TaskSpec,
+    Then,
+    Trigger,
+    When,
+    Workflow,
+    WorkflowSpec,
+    WorkflowTask,
+)
+from mycelium.models.trigger import OnAgent, OnEvent, OnSchedule, OnStatistic
 from mycelium_backends.markdown import forms, log, open_backend
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.sections import Glance
@@ -29,6 +47,42 @@ values = st.recursive(
 )
 objects = st.dictionaries(texts, values, max_size=3)
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+seconds = st.floats(1e-9, 1e7)
+conditions = st.recursive(
+    st.builds(Condition, path=st.lists(labels, min_size=1, max_size=3).map(tuple), value=values),
+    lambda inner: st.builds(Condition, all=st.lists(inner, min_size=1, max_size=2).map(tuple)),
+    max_leaves=3,
+)
+specs = st.builds(
+    TaskSpec, type=labels, title=texts, payload=objects, condition=st.none() | conditions,
+    not_before=st.none() | moments, capabilities=st.lists(labels, max_size=2).map(tuple),
+)  # fmt: skip
+workflow_specs = st.builds(
+    WorkflowSpec, type=labels, mode=st.sampled_from([None, "dag"]), metadata=objects,
+    timeout_seconds=st.none() | seconds,
+    on_failure=st.sampled_from(["stop", "compensate"]),
+    tasks=st.lists(
+        st.builds(WorkflowTask, name=st.just("a"), type=labels, for_each=values, undo=st.none() | specs), max_size=2
+    ).map(tuple),
+)  # fmt: skip
+amounts = st.integers(0, 2**62)
+in_workflows = {
+    "queue": st.none() | labels,
+    "capabilities": st.lists(labels, max_size=3).map(tuple),
+    "condition": st.none() | conditions,
+    "approval": st.none() | texts.filter(bool),
+    "approved": st.none() | st.builds(Approval, by=texts, at=moments, note=texts),
+    "budget": st.none() | st.builds(
+        Budget, seconds=st.none() | seconds, tokens=st.none() | amounts, turns=st.none() | amounts),
+    "spent": st.none() | st.builds(Spent, seconds=st.floats(0, 1e7), tokens=amounts, turns=amounts),
+    "paused": st.booleans(),
+    "template": st.none() | objects,
+    "for_each": values,
+    "workflow": st.none() | workflow_specs,
+    "undo": st.none() | specs,
+    "runs": st.sampled_from([None, "w", "1e5"]),
+    "hops": amounts,
+}  # fmt: skip
 tasks = st.builds(
     Task,
     id=st.just("t-1"), type=labels, title=texts, payload=objects, result=st.none() | objects,
@@ -41,17 +95,33 @@ tasks = st.builds(
     progress=st.floats(0, 1), note=texts, attempt=st.integers(0, 9), token=st.integers(0, 2**62),
     lease=st.none() | st.builds(Lease, agent=st.just("ada"), token=st.integers(0, 9), expires_at=moments,
                                 seconds=st.floats(1, 9)),
-    version=st.integers(1, 2**62),
+    version=st.integers(1, 2**62), **in_workflows,
 )  # fmt: skip
 agents = st.builds(
     Agent, name=st.just("ada"), last_updated=moments, status=st.sampled_from(["idle", "busy"]), metadata=objects,
     active_tasks=st.lists(texts, max_size=3).map(tuple), capabilities=st.lists(labels, max_size=3).map(tuple),
-    ttl=st.floats(1, 1e7),
+    ttl=st.floats(1, 1e7), failures=amounts, recovers_at=st.none() | moments,
 )  # fmt: skip
 workflows = st.builds(
     Workflow, id=st.just("w"), type=labels, mode=st.sampled_from(["dag", "sequential"]), tasks=st.just(("w.a", "w.b")),
     progress=st.floats(0, 1), current_task=st.none() | texts, result=st.none() | objects, metadata=objects,
-    created_at=moments, updated_at=moments,
+    created_at=moments, updated_at=moments, status=st.sampled_from(["running", "paused", "compensating", "failed"]),
+    on_failure=st.sampled_from(["continue", "stop", "compensate"]), parent=st.sampled_from([None, "t-1", "true"]),
+    driver=st.sampled_from([None, "ada"]), timeout_at=st.none() | moments, hops=amounts,
+    seconds_left=st.none() | st.floats(0, 1e7),
+)  # fmt: skip
+whens = st.one_of(
+    st.builds(When, event=st.builds(OnEvent, type=st.just("file.*"), where=st.none() | conditions)),
+    st.builds(When, schedule=st.builds(OnSchedule, cron=texts, timezone=texts)),
+    st.builds(When, schedule=st.builds(OnSchedule, at=moments, missed=st.just("run_all"))),
+    st.builds(When, statistic=st.builds(OnStatistic, statistic=st.just("tasks.failed"), value=st.floats(-1e9, 1e9))),
+    st.builds(When, agent=st.builds(OnAgent, status=st.just("offline"))),
+)
+triggers = st.builds(
+    Trigger, id=st.just("nightly"), when=whens, status=st.sampled_from(["active", "done", "stopped"]), fired=amounts,
+    then=st.builds(Then, task=specs) | st.builds(Then, workflow=workflow_specs), last_fired_at=st.none() | moments,
+    next_at=st.none() | moments, seq=amounts, armed=st.booleans(), error=st.none() | texts,
+    created_by=st.none() | labels, created_at=moments, updated_at=moments, version=st.integers(1, 2**62),
 )  # fmt: skip
 
 
@@ -66,7 +136,7 @@ def read_back(record: Record, text: str) -> Record:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(tasks, agents, workflows))
+@given(st.one_of(tasks, agents, workflows, triggers))
 def test_every_record_reads_back_as_it_was_written(record: Record) -> None:
     text = forms.write(record, {"a": Glance("x", "completed")})
     assert read_back(record, text).model_dump_json() == record.model_dump_json()

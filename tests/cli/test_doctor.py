@@ -36,7 +36,7 @@ def test_a_sound_store(mycelium: Command, store: Path) -> None:
     before = contents(store.parent)
     found = levels(mycelium)
     assert {level for level, _, _ in found.values()} == {"ok"}
-    assert found["content"][1] == "1 tasks, 0 agents, 0 workflows, 1 events"
+    assert found["content"][1] == "1 tasks, 0 agents, 0 workflows, 0 triggers, 1 events"
     assert found["store"][1] == f"{mycelium.url}: you named it"
     assert {"Mycelium", "Python", "MCP SDK", "SQLite", "agent", "schema", "size", "room", "file system"} <= set(found)
     assert contents(store.parent) == before

@@ -17,7 +17,7 @@ from mycelium.models import Event, Record, Task, validated
 from mycelium.rules import Change
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.folder import Folder
-from mycelium_backends.markdown.index import Index, Row
+from mycelium_backends.markdown.index import KINDS, Index, Row
 from mycelium_backends.markdown.journal import Entry, Written, digest_of
 from mycelium_backends.markdown.log import line_of
 from mycelium_backends.markdown.names import name_of
@@ -54,13 +54,14 @@ class FileApplier(Applier):
         """What is to be added to the log."""
 
     def apply(self, change: Change[T]) -> Committed[T]:
-        for record in change.puts:
+        filed = [record for record in change.puts if record.kind in KINDS]
+        for record in filed:
             self._room_for(record)
         waiting = [key for record in change.puts if isinstance(record, Task) for key in self._waiting_on(record)]
         last = self._last_seq
         committed = super().apply(change)
         self.lines += [line_of(event) for event in [*change.history, *self._events(change, last)]]
-        for record in change.puts:
+        for record in filed:
             self.touched[record.kind, record.key] = record
         for record in change.removes:
             self.touched[record.kind, record.key] = None

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
-from mycelium.models import Agent, Record, Task, Workflow
+from mycelium.models import Agent, Record, Task, Trigger, Workflow
 from mycelium.models.base import is_id
 from mycelium_backends.markdown import front
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.sections import (
+    VALUE,
     ActiveSection,
     Fields,
     JsonSection,
@@ -28,14 +29,19 @@ from mycelium_backends.markdown.sections import (
 
 NUMBERS: Final = frozenset(
     {"version", "max_attempts", "retry_backoff", "timeout_seconds", "blocked", "progress", "attempt", "token", "ttl",
-     "seconds"}
+     "seconds", "tokens", "turns", "paused", "hops", "failures", "seconds_left", "fired", "seq", "armed"}
 )  # fmt: skip
 """Fields whose values are numbers or yes and no; everything else in front matter is a text."""
-MOMENTS: Final = frozenset({"created_at", "updated_at", "started_at", "not_before", "last_updated", "expires_at"})
+MOMENTS: Final = frozenset(
+    {"created_at", "updated_at", "started_at", "not_before", "last_updated", "expires_at", "at", "recovers_at",
+     "timeout_at", "last_fired_at", "next_at"}
+)  # fmt: skip
 CONFLICT: Final = re.compile(r"^<{7} .*^>{7} ", re.MULTILINE | re.DOTALL)
 NO_RESULT: Final = {
     "pending": "Not started.",
     "running": "In progress...",
+    "paused": "Paused.",
+    "compensating": "Being undone...",
     "completed": "No result.",
     "failed": "Failed.",
     "cancelled": "Cancelled.",
@@ -77,7 +83,12 @@ TASK: Final = Form(
     bold={"Type": "type", "Status": "status", "Assigned To": "assigned_to"},
     sections=(
         TaskSection("Dependencies", "depends_on", status=True),
+        JsonSection("Condition", "condition"),
         JsonSection("Payload", "payload", empty=True),
+        JsonSection("Template", "template"),
+        JsonSection("For Each", "for_each", begins=VALUE),
+        JsonSection("Workflow", "workflow"),
+        JsonSection("Undo", "undo"),
         ProgressSection(),
         JsonSection("Result", "result", instead=NO_RESULT),
         JsonSection("Error", "error"),
@@ -104,7 +115,15 @@ WORKFLOW: Final = Form(
         JsonSection("Error", "error"),
     ),
 )
-FORMS: Final[Mapping[str, Form]] = {form.kind.kind: form for form in (TASK, AGENT, WORKFLOW)}
+TRIGGER: Final = Form(
+    kind=Trigger,
+    title="id",
+    named={"created_at": "created", "updated_at": "updated"},
+    first=("id", "status", "created", "updated", "version", "fired"),
+    bold={"Status": "status"},
+    sections=(JsonSection("When", "when"), JsonSection("Then", "then")),
+)
+FORMS: Final[Mapping[str, Form]] = {form.kind.kind: form for form in (TASK, AGENT, WORKFLOW, TRIGGER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +188,7 @@ def read(kind: str, text: str) -> Said:
         lines = parts.get(section.name, ())
         if isinstance(section, ProgressSection):
             ticks = section.ticks(lines)
-        elif (value := section.read(lines)) not in (None, []):
+        elif (value := section.read(lines)) is not None:
             fields[section.field] = value
         elif section.required and "version" in fields:
             raise Unreadable(f"it has no object under '## {section.name}'; write {{}} there for none")

@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mycelium.errors import MyceliumError, StoreDamaged
-from mycelium.models import Agent, Record, Task, Workflow
+from mycelium.models import Agent, Record, Task, Trigger, Workflow
 from mycelium.rules import remove_agent
 from mycelium.rules.adoption import forget, heal_task
+from mycelium.rules.edits import remove_trigger
 from mycelium_backends.markdown.changes import FileApplier
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.index import KINDS, Index, Row
@@ -58,6 +59,8 @@ class Ground:
             return
         if isinstance(record, Agent):
             self.applier.apply(remove_agent(self.view, record.name))
+        elif isinstance(record, Trigger):
+            self.applier.apply(remove_trigger(self.view, record.id))
         else:
             assert isinstance(record, Task | Workflow)
             self.index.drop(row.kind, row.key)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
+from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Trigger, Workflow
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.sections import Glance
 from mycelium_backends.sqlite import connection as connections
@@ -36,16 +36,21 @@ TABLES: Final = (
 )
 PAST: Final = 50
 """Versions of a record that are remembered, for files that were opened in an editor before and are saved now."""
-KINDS: Final[dict[str, type[Record]]] = {"task": Task, "agent": Agent, "workflow": Workflow}
+KINDS: Final[dict[str, type[Record]]] = {
+    "task": Task, "agent": Agent, "workflow": Workflow, "trigger": Trigger,
+}  # fmt: skip
+"""Those that have files. The others live in the tables alone, where losing them does no harm."""
 BODY: Final = {
     "task": "SELECT body, seq FROM tasks WHERE id = ?",
     "agent": "SELECT body, 0 FROM agents WHERE name = ?",
     "workflow": "SELECT body, seq FROM workflows WHERE id = ?",
+    "trigger": "SELECT body, seq FROM triggers WHERE id = ?",
 }
 DROP: Final = {
     "task": "DELETE FROM tasks WHERE id = ?",
     "agent": "DELETE FROM agents WHERE name = ?",
     "workflow": "DELETE FROM workflows WHERE id = ?",
+    "trigger": "DELETE FROM triggers WHERE id = ?",
 }
 CHUNK: Final = 500
 """Values in one question."""
@@ -152,15 +157,15 @@ class Index:
 
     def place_at(self, record: Record, seq: int) -> None:
         """Give a record its place among those of its kind."""
-        table = {"task": "tasks", "workflow": "workflows"}.get(record.kind)
+        table = {"task": "tasks", "workflow": "workflows", "trigger": "triggers"}.get(record.kind)
         if table is not None:
             self._execute(f"UPDATE {table} SET seq = ? WHERE id = ?", (seq, record.key))
 
     def find_by(self, task: Task) -> None:
         """Bring up to date what a task is found by that no rule but an edit changes."""
         self._execute(
-            "UPDATE tasks SET type = ?, title = ?, assigned_to = ?, rank = ? WHERE id = ?",
-            (task.type, task.title, task.assigned_to or "", PRIORITY_RANK[task.priority], task.id),
+            "UPDATE tasks SET type = ?, title = ?, assigned_to = ?, rank = ?, lane = ? WHERE id = ?",
+            (task.type, task.title, task.assigned_to or "", PRIORITY_RANK[task.priority], task.lane, task.id),
         )
 
     def wait(self, task: Task) -> None:
@@ -217,10 +222,10 @@ class Index:
         return frozenset(each for each in records if self._execute(remove, each).fetchall())
 
     def order_of_creation(self) -> dict[str, int]:
-        """The numbers of the events that told of new tasks and workflows, by their ids."""
+        """The numbers of the events that told of new tasks, workflows and triggers, by their ids."""
         rows = self._execute(
-            "SELECT coalesce(json_extract(data, '$.task_id'), json_extract(data, '$.workflow_id')), min(seq)"
-            " FROM events WHERE type IN ('task.created', 'workflow.created') GROUP BY 1"
+            "SELECT json_extract(data, '$.' || substr(type, 1, instr(type, '.') - 1) || '_id'), min(seq) FROM events"
+            " WHERE type IN ('task.created', 'workflow.created', 'trigger.created') GROUP BY 1"
         )
         return dict(rows.fetchall())
 
@@ -233,6 +238,8 @@ class Index:
                 return dict(self._glances(record.tasks))
             case Agent():
                 return dict(self._held_by(record))
+            case Trigger():
+                return {}
             case _:
                 raise TypeError(type(record))
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from mycelium.models import Record
 
-RECORD: Final = re.compile(r"(task|agent|workflow)-(.*)\.md", re.DOTALL)
+RECORD: Final = re.compile(r"(task|agent|workflow|trigger)-(.*)\.md", re.DOTALL)
 
 
 def name_of(record: Record) -> str:

@@ -20,6 +20,8 @@ ITEM: Final = re.compile(r"[-*+] ([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?: \(.*)?")
 STARTED: Final = re.compile(r" \(started: [^()]*\)$")
 BRACE: Final = re.compile(r" {0,3}\{")
 """Where an object begins. Further to the right stands what is within one whose beginning was lost."""
+VALUE: Final = re.compile(r' {0,3}(?:[\[{"]|-?\d|true\b|false\b)')
+"""Where any value begins that is not null."""
 REST: Final = re.compile(r"\s*[\]}]")
 WORD: Final = re.compile(r"_.+_$")
 FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
@@ -77,7 +79,7 @@ class Section(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JsonSection:
-    """A JSON object, or a word in its place."""
+    """A JSON object, or a word in its place. With other `begins` any value that begins so."""
 
     name: str
     field: str
@@ -85,6 +87,7 @@ class JsonSection:
     """What stands there without an object, for each status; the section is left out without this."""
     empty: bool = False
     """Whether an empty object is the default."""
+    begins: re.Pattern[str] = BRACE
 
     @property
     def required(self) -> bool:
@@ -98,7 +101,7 @@ class JsonSection:
         return (json.dumps(value, ensure_ascii=False, indent=2) if len(brief) <= BRIEF else brief).split("\n")
 
     def ours(self, lines: Sequence[str]) -> Sequence[int]:
-        begin = _first(lines, BRACE)
+        begin = _first(lines, self.begins)
         if begin is None:
             word = _first(lines, WORD)
             return [] if word is None else [word]
@@ -106,7 +109,7 @@ class JsonSection:
         return range(begin, begin + used)
 
     def read(self, lines: Sequence[str]) -> object:
-        begin = _first(lines, BRACE)
+        begin = _first(lines, self.begins)
         if begin is None:
             self._check_empty(lines)
             return None
@@ -161,7 +164,7 @@ class TaskSection:
         return [n for n, line in enumerate(lines) if ITEM.fullmatch(line.rstrip()) or line == "_None._"]
 
     def read(self, lines: Sequence[str]) -> object:
-        return [found[1] for line in lines if (found := ITEM.fullmatch(line.rstrip()))]
+        return [found[1] for line in lines if (found := ITEM.fullmatch(line.rstrip()))] or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ class ActiveSection:
         return [n for n, line in enumerate(lines) if line.startswith("- ") or line == "_None._"]
 
     def read(self, lines: Sequence[str]) -> object:
-        return [_unquoted(STARTED.sub("", line[2:])) for line in lines if line.startswith("- ")]
+        return [_unquoted(STARTED.sub("", line[2:])) for line in lines if line.startswith("- ")] or None
 
 
 def _since(task: Glance | None) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mycelium.errors import MyceliumError
-from mycelium.models import Record, Task, Workflow, validated
+from mycelium.models import Record, Task, Trigger, Workflow, validated
 from mycelium.rules.adoption import adopt
+from mycelium.rules.edits import adopt_triggers
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import KINDS
@@ -48,9 +49,12 @@ def _put(ground: Ground, good: Sequence[tuple[Reading, Record]]) -> None:
         ground.index.remember(record, digest_of(reading.text))
     places = [ground.index.record(record.kind, record.key)[1] for record in records]
     told = ground.index.told((record.kind, record.key) for record in records)
-    change = adopt(ground.view, records, told=told)
+    triggers = [record for record in records if isinstance(record, Trigger)]
+    others = [record for record in records if not isinstance(record, Trigger)]
+    changes = [adopt(ground.view, others, told=told), adopt_triggers(ground.view, triggers, told=told)]
     ground.put_raw(records)
-    ground.applier.apply(replace(change, puts=()))
+    for change in changes:
+        ground.applier.apply(replace(change, puts=()))
     for record, place in zip(records, places, strict=True):
         if place:
             ground.index.place_at(record, place)
@@ -63,5 +67,5 @@ def _put(ground: Ground, good: Sequence[tuple[Reading, Record]]) -> None:
 def _age(record: Record, created: Mapping[str, int]) -> tuple[bool, int, str, str]:
     """Sorts records as they were made: by the log, else by their time."""
     number = created.get(record.key)
-    at = record.created_at.isoformat() if isinstance(record, Task | Workflow) else ""
+    at = record.created_at.isoformat() if isinstance(record, Task | Workflow | Trigger) else ""
     return (number is None, number or 0, at, record.key)

@@ -13,9 +13,17 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from mycelium.errors import DependencyCycle, MyceliumError, StoreDamaged, StoreError, UnknownDependency
-from mycelium.models import Agent, Record, Task, Workflow
+from mycelium.models import Agent, Record, Task, Trigger, Workflow
 from mycelium.rules import Change
-from mycelium.rules.edits import edit_agent, edit_task, edit_workflow, make_task, make_workflow
+from mycelium.rules.edits import (
+    edit_agent,
+    edit_task,
+    edit_trigger,
+    edit_workflow,
+    make_task,
+    make_trigger,
+    make_workflow,
+)
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.ground import Ground
 from mycelium_backends.markdown.index import Row
@@ -26,7 +34,7 @@ from mycelium_backends.markdown.reading import FAULTS, Reading, is_foreign, read
 from mycelium_backends.markdown.takeover import take_over
 from mycelium_backends.markdown.view import Outdated
 
-NAMED: Final = {"task_id": "task", "workflow_id": "workflow", "agent": "agent"}
+NAMED: Final = {"task_id": "task", "workflow_id": "workflow", "agent": "agent", "trigger_id": "trigger"}
 GRACE: Final = 0.1
 """Seconds until a file that is missing is believed to be removed. Others wait so long, once for each group of files."""
 
@@ -176,6 +184,8 @@ class TakeUp:
                 return (edit_task if current else make_task)(self._view, wanted)
             case Workflow():
                 return (edit_workflow if current else make_workflow)(self._view, wanted)
+            case Trigger():
+                return (edit_trigger if current else make_trigger)(self._view, wanted)
             case Agent():
                 return edit_agent(self._view, wanted)
             case _:

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import Record, Task
+from mycelium.models import ClaimRequest, Record, Task
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
 from mycelium_backends.markdown.folder import Folder
-from mycelium_backends.markdown.index import Index
+from mycelium_backends.markdown.index import KINDS, Index
 from mycelium_backends.markdown.names import names_for
 from mycelium_backends.markdown.opening import damaged
 from mycelium_backends.sqlite.view import SqliteView
@@ -51,8 +51,8 @@ class MarkdownView(SqliteView):
             for waiters in super().waiters(task_ids)
         ]
 
-    def next_ready(self, agent: str, types: Sequence[str]) -> Task | None:
-        task = super().next_ready(agent, types)
+    def next_ready(self, request: ClaimRequest) -> Task | None:
+        task = super().next_ready(request)
         if task is not None:
             self._see("task", task.id)
         return task
@@ -77,6 +77,8 @@ class MarkdownView(SqliteView):
 
     def _see(self, kind: str, key: str) -> None:
         """Raises Outdated or StoreDamaged, where a record's file is not what was indexed or is broken."""
+        if kind not in KINDS:
+            return
         rows = self._index.rows_of(kind, key)
         for row in rows:
             if self._folder.signature(row.name) != row.signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,12 +12,13 @@ from pydantic_core import to_json
 
 from mycelium.backend import Committed
 from mycelium.errors import Conflict
-from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
+from mycelium.models import PRIORITY_RANK, Agent, Event, Keeper, Record, Task, Trigger, Workflow
 from mycelium.rules import Change, NewEvent, numbered
 
 T = TypeVar("T")
 
 LOG = "INSERT INTO events (seq, id, channel, type, source, time, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+UPDATE = "UPDATE tasks SET status = ?, holder = ?, claimable = ?, due_at = ?, body = ? WHERE id = ?"
 
 
 class Applier:
@@ -29,6 +31,8 @@ class Applier:
         self._now = now
         self._stamp = now.isoformat()
         self._last_seq = last_seq
+        self._revived: list[str] = []
+        """Tasks that this change takes back from an outcome."""
         self.wrote = False
 
     def apply(self, change: Change[T]) -> Committed[T]:
@@ -40,8 +44,10 @@ class Applier:
         for record in change.puts:
             if isinstance(record, Task) and record.depends_on:
                 self._link(record)
+        if self._revived:
+            self._wait_again()
         for record in change.removes:
-            self._execute("DELETE FROM agents WHERE name = ?", (record.key,))
+            self._remove(record)
         if change.history:
             self._take_over(change.history)
         return Committed(change.result, self._append(change.events) if change.events else ())
@@ -56,14 +62,27 @@ class Applier:
                 row = (record.name, record.status, _seconds(record.due_at), _body(record))
                 self._execute("INSERT OR REPLACE INTO agents (name, status, due_at, body) VALUES (?, ?, ?, ?)", row)
             case Workflow():
-                self._put_workflow(record)
+                self._put_in("workflows", record, record.status)
+            case Trigger():
+                self._put_in("triggers", record, record.status)
+            case Keeper():
+                self._execute("INSERT OR REPLACE INTO keepers (id, body) VALUES (?, ?)", (record.key, _body(record)))
+            case _:
+                raise TypeError(type(record))
+
+    def _remove(self, record: Record) -> None:
+        match record:
+            case Agent():
+                self._execute("DELETE FROM agents WHERE name = ?", (record.name,))
+            case Trigger():
+                self._execute("DELETE FROM triggers WHERE id = ?", (record.id,))
             case _:
                 raise TypeError(type(record))
 
     def _insert_task(self, task: Task) -> None:
         self._execute(
             "INSERT INTO tasks (id, type, title, assigned_to, workflow_id, rank, idempotency_key,"
-            " status, holder, claimable, due_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " lane, status, holder, claimable, due_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 task.id,
                 task.type,
@@ -72,17 +91,18 @@ class Applier:
                 task.workflow_id,
                 PRIORITY_RANK[task.priority],
                 task.idempotency_key,
+                task.lane,
                 *self._found_by(task),
             ),
         )
 
     def _update_task(self, task: Task) -> None:
-        changed = self._execute(
-            "UPDATE tasks SET status = ?, holder = ?, claimable = ?, due_at = ?, body = ? WHERE id = ?",
-            (*self._found_by(task), task.id),
-        )
-        if changed.rowcount == 0:
-            return self._insert_task(task)
+        row = (*self._found_by(task), task.id)
+        if self._execute(f"{UPDATE} AND status IN ('pending', 'running')", row).rowcount == 0:
+            if self._execute(UPDATE, row).rowcount == 0:
+                return self._insert_task(task)
+            if task.open:
+                self._revived.append(task.id)
         if task.depends_on and not task.blocked:
             self._execute("DELETE FROM waits WHERE dependent = ?", (task.id,))
         if not task.open:
@@ -104,11 +124,24 @@ class Applier:
                 [(task.id, task.run_when, key) for key in task.depends_on],
             )
 
-    def _put_workflow(self, workflow: Workflow) -> None:
-        row = (workflow.status, _body(workflow), workflow.id)
-        changed = self._execute("UPDATE workflows SET status = ?, body = ? WHERE id = ?", row)
+    def _wait_again(self) -> None:
+        """Note who waits on tasks that have no outcome any more: blocked tasks forgot them when they had one."""
+        # It looks at all that is blocked, which only a retry of a workflow costs.
+        forgot = self._execute(
+            "SELECT body FROM tasks WHERE id IN (SELECT dependent FROM waits) AND EXISTS (SELECT 1 FROM"
+            " json_each(body, '$.depends_on') WHERE value IN (SELECT value FROM json_each(?)))",
+            (json.dumps(self._revived),),
+        )
+        for (body,) in forgot.fetchall():
+            self._link(Task.model_validate_json(body))
+        self._revived.clear()
+
+    def _put_in(self, table: str, record: Record, status: str) -> None:
+        """Put a record that is listed in the order of creation, which a change leaves as it is."""
+        row = (status, _seconds(record.due_at), _body(record), record.key)
+        changed = self._execute(f"UPDATE {table} SET status = ?, due_at = ?, body = ? WHERE id = ?", row)
         if changed.rowcount == 0:
-            self._execute("INSERT INTO workflows (status, body, id) VALUES (?, ?, ?)", row)
+            self._execute(f"INSERT INTO {table} (status, due_at, body, id) VALUES (?, ?, ?, ?)", row)
 
     def _append(self, new: Sequence[NewEvent]) -> list[Event]:
         events = numbered(new, after=self._last_seq, store_id=self._store_id, time=self._now)

@@ -117,7 +117,7 @@ class SqliteBackend:
 
     async def claim(self, request: ClaimRequest, grant: Grant) -> Committed[Task] | None:
         def decide(view: SqliteView) -> Change[Task] | None:
-            task = view.next_ready(request.agent, request.types)
+            task = view.next_ready(request)
             return None if task is None else grant(view, task)
 
         return await self._submit(decide)

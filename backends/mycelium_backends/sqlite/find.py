@@ -27,6 +27,9 @@ from mycelium.models import (
     Task,
     TaskQuery,
     TaskStatus,
+    Trigger,
+    TriggerQuery,
+    TriggerStatus,
     Workflow,
     WorkflowQuery,
     WorkflowStatus,
@@ -37,7 +40,7 @@ from mycelium.models.base import is_id
 R = TypeVar("R", bound=Record)
 Filters = list[tuple[str, object]]
 
-TABLES: dict[type[Record], str] = {Task: "tasks", Agent: "agents", Workflow: "workflows"}
+TABLES: dict[type[Record], str] = {Task: "tasks", Agent: "agents", Workflow: "workflows", Trigger: "triggers"}
 PRIORITIES: dict[int, Priority] = {rank: priority for priority, rank in PRIORITY_RANK.items()}
 
 
@@ -50,6 +53,8 @@ def find(connection: sqlite3.Connection, query: Query[R], now: datetime) -> Page
             page = _page(connection, Agent, "name", _of_status(wanted.status), query)
         case WorkflowQuery() as wanted:
             page = _page(connection, Workflow, "seq", _of_status(wanted.status), query)
+        case TriggerQuery() as wanted:
+            page = _page(connection, Trigger, "seq", _of_status(wanted.status), query)
         case _:
             raise TypeError(type(query))
     return cast("Page[R]", page)
@@ -91,7 +96,7 @@ def _page(
 
 def _beyond(connection: sqlite3.Connection, kind: type[Record], order: str, cursor: str) -> tuple[str, object]:
     """The condition for what comes after the cursor."""
-    # An agent may have been removed since; tasks and workflows stay.
+    # An agent may have been removed since; where others end is known by their numbers.
     if not (is_id(cursor) if order == "name" else _is_there(connection, kind, cursor)):
         raise InvalidCursor(
             f"{cursor[:40]!r} is not a cursor of this listing.", hint="Use the cursor of the last reply."
@@ -132,7 +137,7 @@ def read_due(connection: sqlite3.Connection, now: datetime, limit: int) -> Due:
     at = now.timestamp()
     due: list[tuple[float, Record]] = []
     following: list[float] = []
-    for kind in (Task, Agent):
+    for kind in (Agent, Workflow, Trigger, Task):
         table = TABLES[kind]
         rows = connection.execute(
             f"SELECT due_at, body FROM {table} WHERE due_at <= ? ORDER BY due_at LIMIT ?", (at, limit)
@@ -164,6 +169,7 @@ def read_stats(connection: sqlite3.Connection, now: datetime, url: str, size: in
         queues=dict(queues),
         agents=cast("dict[AgentStatus, int]", by_status("agents")),
         workflows=cast("dict[WorkflowStatus, int]", by_status("workflows")),
+        triggers=cast("dict[TriggerStatus, int]", by_status("triggers")),
         last_seq=last_seq,
         bytes=size,
     )
@@ -182,7 +188,7 @@ def read_all(connection: sqlite3.Connection) -> Generator[Record | Event]:
     """Everything, in one transaction, so from one moment."""
     connection.execute("BEGIN")
     try:
-        for kind, order in ((Agent, "name"), (Workflow, "seq"), (Task, "seq")):
+        for kind, order in ((Agent, "name"), (Workflow, "seq"), (Trigger, "seq"), (Task, "seq")):
             for (body,) in connection.execute(f"SELECT body FROM {TABLES[kind]} ORDER BY {order}"):
                 yield kind.model_validate_json(body)
         for row in connection.execute("SELECT seq, id, channel, type, source, time, data FROM events ORDER BY seq"):

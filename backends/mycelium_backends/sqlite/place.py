@@ -8,7 +8,6 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -18,7 +17,6 @@ from mycelium.place import Finding
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.sqlite.connection import SMALLEST
 from mycelium_backends.sqlite.errors import damaged, first_fault, translated
-from mycelium_backends.sqlite.find import read_stats
 from mycelium_backends.sqlite.lock import holder_of
 from mycelium_backends.sqlite.schema import VERSION, check
 from mycelium_backends.sqlite.url import address_of
@@ -88,18 +86,23 @@ class SqlitePlace:
             size = sum(each.stat().st_size for each in (self.path, _log_of(self.path)) if each.exists())
             with _reading(self.path) as connection:
                 version = check(connection, self.path)
-                stats = read_stats(connection, datetime.now(UTC), self.url, size) if version else None
+                counts = _counts(connection)
         older = f", which the next opening brings to {VERSION}" if version < VERSION else ""
         findings = [
             Finding("integrity", "sound"),
             Finding("schema", f"{version}{older}"),
             Finding("size", in_words(size)),
         ]
-        if stats is not None:
-            counted = {"tasks": stats.tasks, "agents": stats.agents, "workflows": stats.workflows}
-            said = ", ".join(f"{sum(counts.values())} {name}" for name, counts in counted.items())
-            findings.append(Finding("content", f"{said}, {stats.last_seq} events"))
+        if counts:
+            findings.append(Finding("content", ", ".join(f"{count} {name}" for name, count in counts.items())))
         return findings
+
+
+def _counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many there are of each kind that a store of this version knows."""
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    kinds = [kind for kind in ("tasks", "agents", "workflows", "triggers", "events") if kind in there]
+    return {kind: connection.execute(f"SELECT count(*) FROM {kind}").fetchone()[0] for kind in kinds}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x4D79636C
 """Marks the file as ours ("Mycl")."""
-VERSION: Final = 1
+VERSION: Final = 2
 """The number of the last migration, kept in the file's `user_version`."""
 
 
@@ -121,5 +121,25 @@ def _first(database: Database) -> None:
     database.table("meta").insert({"key": "store_id", "value": uuid4().hex[:12]}, pk="key")
 
 
-STEPS: Final = (_first,)
+def _second(database: Database) -> None:
+    execute = database.conn.execute
+    database.table("tasks").add_column("lane", str, not_null_default="")  # what claims are matched by; '' for anyone
+    execute("DROP INDEX tasks_next")
+    execute("DROP INDEX tasks_next_of_type")
+    execute("CREATE INDEX tasks_next ON tasks (assigned_to, lane, rank DESC, seq) WHERE claimable = 1")
+    execute("CREATE INDEX tasks_next_of_type ON tasks (assigned_to, lane, type, rank DESC, seq) WHERE claimable = 1")
+    database.table("workflows").add_column("due_at", float)
+    execute("CREATE INDEX workflows_due ON workflows (due_at) WHERE due_at IS NOT NULL")
+    triggers = database.table("triggers").create(
+        {"seq": int, "id": str, "status": str, "due_at": float, "body": str},
+        pk="seq",
+        not_null={"id", "status", "body"},
+    )
+    triggers.create_index(["id"], unique=True)
+    triggers.create_index(["status"])
+    execute("CREATE INDEX triggers_due ON triggers (due_at) WHERE due_at IS NOT NULL")
+    database.table("keepers").create({"id": str, "body": str}, pk="id", not_null={"body"})
+
+
+STEPS: Final = (_first, _second)
 """Each brings the schema from its own index to the next number. Never change one that was released."""
