@@ -14,6 +14,7 @@ from mycelium import Mycelium
 from mycelium.client.base import system_clock
 from mycelium.errors import BackendUnavailable, MyceliumError, StoreFull
 from mycelium_backends.redis import open_backend
+from tests.backends.redis_store import opened
 from tests.support.redis import RedisServer, redis_server
 from tests.support.store import PATIENCE, log
 
@@ -23,16 +24,6 @@ def server(tmp_path: Path, redis: RedisServer) -> Generator[RedisServer]:
     """A server of this test's own."""
     with redis_server(tmp_path / "own") as own:
         yield own
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[Mycelium]:
-    backend = await open_backend(url, system_clock)
-    try:
-        async with Mycelium.over(backend, agent="ada", background=False) as client:
-            yield client
-    finally:
-        await backend.aclose()
 
 
 class Creating:
