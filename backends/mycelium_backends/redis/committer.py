@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from mycelium_backends.redis.reader import Reader
 from mycelium_backends.redis.remembered import Remembered
 from mycelium_backends.redis.scripts import SCHEMA, script
 from mycelium_backends.redis.time import ServerClock
+
+log = logging.getLogger("mycelium.redis")
 
 T = TypeVar("T")
 
@@ -107,8 +110,12 @@ class Committer:
         return committed
 
     async def _give_back(self, task: Task) -> None:
-        """Make a reserved task ready again."""
-        await self._claims.ask(["return", task.id, task.version])
+        """Make a reserved task ready again. If that fails, its reservation runs out."""
+        try:
+            await self._claims.ask(["return", task.id, task.version])
+        except MyceliumError as error:
+            # What kept it from being claimed is what the caller has to hear.
+            log.warning("%s was reserved and is ready again in %g s: %s", task.id, RESERVED_FOR, error)
 
     async def _attempt(self, rule: Rule[T], facts: Facts) -> Committed[T] | None:
         """Try once; None if something that the rule saw has changed meanwhile."""
