@@ -22,7 +22,7 @@ from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
 from mycelium.models import Stats
-from mycelium.place import scheme_of
+from mycelium.place import Chosen, scheme_of
 
 if TYPE_CHECKING:
     from mycelium.client.connection import Connection
@@ -55,7 +55,7 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
     @asynccontextmanager
     async def open(
         cls,
-        url: str = "auto",
+        url: str | Chosen = "auto",
         *,
         agent: str | None = None,
         clock: Clock = system_clock,
@@ -64,15 +64,15 @@ class Mycelium(BatchVerbs, WorkVerbs, AgentVerbs, MonitorVerbs, WorkflowVerbs, T
         """Open the store at `url` for the time of this context; leases that are left at its end are released.
 
         `url` is one such as `sqlite:///path`, or `auto` for the project's own store, or the name of a mode such as
-        `redis` for that one where the configuration says it is. `agent` is the name to work under,
-        one is made unless given. In the background, leases are renewed and what time brings is done; without
-        `background`, call `renew_lease` and `housekeep`.
+        `redis` for that one where the configuration says it is, or a place that was chosen before. `agent` is the name
+        to work under, one is made unless given. In the background, leases are renewed and what time brings is done;
+        without `background`, call `renew_lease` and `housekeep`.
 
         Raises:
             UnknownBackend: nothing installed opens such a URL.
             StoreError: the store cannot be opened; the leaf says why.
         """
-        backend = await open_backend(url, clock)
+        backend = await (url.open(clock) if isinstance(url, Chosen) else open_backend(url, clock))
         try:
             async with cls.over(backend, agent=agent, clock=clock, background=background) as client:
                 yield client

@@ -248,10 +248,17 @@ async def test_falling_back_is_said_once_and_names_what_was_tried(
     for _ in range(2):
         async with Mycelium.open(background=False) as m:
             assert m.mode == (await m.get_stats()).mode == "sqlite"
+            instead_of = str((await m.get_stats()).instead_of)
+            assert instead_of.startswith(
+                f"{url}/0?namespace=My-project (Redis, by variable REDIS_URL): it does not answer"
+            )
     (said,) = [record for record in caplog.records if record.name == "mycelium.auto"]
     assert said.levelno == logging.WARNING
     assert said.getMessage().startswith(f"Using {sqlite_of(project)} (the store of the project {project}) instead of ")
     assert f"{url}/0?namespace=My-project (Redis, by variable REDIS_URL): it does not answer" in said.getMessage()
+    monkeypatch.delenv("REDIS_URL")
+    async with Mycelium.open(background=False) as m:
+        assert (await m.get_stats()).instead_of is None
 
 
 def test_a_command_that_only_looks_asks_a_silent_redis_once(
@@ -265,15 +272,21 @@ def test_a_command_that_only_looks_asks_a_silent_redis_once(
         for name, value in QUICK.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}")
-        assert dict(mycelium("stats").rows)["tasks"] == "1 pending"
+        said = dict(mycelium("stats").rows)
+        assert said["tasks"] == "1 pending"
         silent.accept()[0].close()
         silent.setblocking(False)
         with pytest.raises(BlockingIOError):
             silent.accept()
     assert "it does not answer" in caplog.text
+    assert "it does not answer" in said["instead of"]
+    assert f"instead of {said['instead of']}" in caplog.text
+    monkeypatch.delenv("REDIS_URL")
+    assert "instead of" not in dict(mycelium.succeed("stats").rows)
+    assert mycelium.succeed("stats", "--json").data["instead_of"] is None
 
 
-async def test_a_server_tells_its_log_and_not_its_client_that_it_fell_back(project: Path) -> None:
+async def test_a_server_tells_its_log_and_who_asks_for_statistics_that_it_fell_back(project: Path) -> None:
     environ = os.environ | QUICK | {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "MYCELIUM_BACKEND": "auto"}
     command = [sys.executable, "-m", "mycelium_server", "serve"]
     stats = request(1, "tools/call", {"name": "get_stats", "arguments": {}})
@@ -290,7 +303,10 @@ async def test_a_server_tells_its_log_and_not_its_client_that_it_fell_back(proje
             await server.stdin.aclose()
             logged = "".join([part async for part in TextReceiveStream(server.stderr)])
     _, answer = map(json.loads, said.splitlines())
-    assert answer["result"]["structuredContent"]["mode"] == "sqlite"
+    stats_said = answer["result"]["structuredContent"]
+    assert stats_said["mode"] == "sqlite"
+    assert "it does not answer" in stats_said["instead_of"]
+    assert f"\ninstead of {stats_said['instead_of']}\n" in answer["result"]["content"][0]["text"]
     assert logged.count(f"WARNING mycelium.auto: Using {sqlite_of(project)}") == 1
 
 
