@@ -14,6 +14,7 @@ from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
 from tests.contract.suite.retries import RetryContract
 from tests.contract.suite.tasks import TaskContract
+from tests.contract.suite.texts import TextContract
 from tests.contract.suite.transfer import TransferContract
 from tests.contract.suite.workflows import WorkflowContract
 
@@ -31,6 +32,7 @@ class BackendContract(
     RefusalContract,
     CommitContract,
     TransferContract,
+    TextContract,
     ClosingContract,
     BatchContract,
     PipelineContract,
