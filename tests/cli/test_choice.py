@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -119,13 +120,40 @@ def test_a_sentinel_that_is_not_there_is_passed_over(project: Path) -> None:
     assert tried.endswith(": Sentinel does not answer, or names no primary 'main' that is up")
 
 
-def test_a_redis_that_shows_a_certificate_of_nobody_known_is_an_error(project: Path, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+@contextmanager
+def tls_server(folder: Path, wants: str = "no") -> Generator[int]:
+    """The port of a server with a certificate of its own making; whether it wants one of its clients, too."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
     subprocess.run([*made, "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
     port = free_port()
-    tls = ["--tls-port", str(port), "--tls-key-file", key, "--tls-cert-file", certificate, "--tls-auth-clients", "no"]
-    with redis_server(tmp_path / "tls", *map(str, tls)):
+    tls = ["--tls-port", port, "--tls-key-file", key, "--tls-cert-file", certificate, "--tls-ca-cert-file", certificate]
+    with redis_server(folder / "tls", *map(str, tls), "--tls-auth-clients", wants):
+        yield port
+
+
+@pytest.mark.parametrize("wants", ["no", "yes"])
+def test_a_server_that_speaks_tls_to_a_url_without_it_is_an_error(
+    mycelium: Command, project: Path, tmp_path: Path, wants: str
+) -> None:
+    with tls_server(tmp_path, wants) as port:
+        url = f"redis://127.0.0.1:{port}"
+        with pytest.raises(BackendUnavailable, match="it speaks TLS: write rediss://"):
+            chosen(project, REDIS_URL=url)
+        assert "it speaks TLS: write rediss://" in mycelium("doctor", "--backend", url).out
+
+
+def test_a_server_that_speaks_no_tls_to_a_url_with_it_is_an_error(
+    mycelium: Command, project: Path, redis: RedisServer
+) -> None:
+    url = f"rediss://:secret@127.0.0.1:{redis.port}?connection_timeout_seconds=0.2&operation_timeout_seconds=0.2"
+    with pytest.raises(BackendUnavailable, match="it does not speak TLS: write redis://"):
+        chosen(project, REDIS_URL=url)
+    assert "it does not speak TLS: write redis://" in mycelium("doctor", "--backend", url).out
+
+
+def test_a_redis_that_shows_a_certificate_of_nobody_known_is_an_error(project: Path, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as port:
         with pytest.raises(BackendUnavailable, match="CERTIFICATE_VERIFY_FAILED") as caught:
             chosen(project, REDIS_URL=f"rediss://127.0.0.1:{port}")
         assert caught.value.data["reason"] == "refused"

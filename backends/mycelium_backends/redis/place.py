@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from mycelium.errors import MyceliumError
 from mycelium.place import Finding
 from mycelium_backends.redis.address import Address, parse
 from mycelium_backends.redis.errors import schema, translated
-from mycelium_backends.redis.probe import Client, clients
+from mycelium_backends.redis.probe import Client, clients, refused
 from mycelium_backends.redis.scripts import SCHEMA
+from mycelium_backends.redis.tongue import mistaken_form
 
 OLDEST: Final = 7
 """The first major version whose scripts do all that ours want."""
@@ -51,15 +53,19 @@ class RedisPlace:
             with closing(self._client()) as client:
                 return bool(self._with_keys(client).exists(f"{self.address.prefix}store:meta"))
         except (RedisError, OSError) as error:
-            raise translated(error, self.url) from error
+            raise self._problem(error) from error
 
     def examine(self) -> list[Finding]:
         try:
             with closing(self._client()) as client:
                 return [*_server(client.info()), *self._store(self._with_keys(client))]
         except (RedisError, OSError) as error:
-            problem = translated(error, self.url)
+            problem = self._problem(error)
             return [Finding("server", problem.message, "fail", problem.hint)]
+
+    def _problem(self, error: Exception) -> MyceliumError:
+        mistaken = mistaken_form(self.address, error)
+        return refused(self.address, mistaken) if mistaken else translated(error, self.url)
 
     def _client(self) -> Client:
         """The first that answers; else the last, for what it says."""
