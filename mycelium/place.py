@@ -52,6 +52,20 @@ class Place(Protocol):
         ...
 
 
+class NamedPlace:
+    """What places have in common that a URL names by itself, so that there was nothing to choose."""
+
+    __slots__ = ()
+
+    @property
+    def reason(self) -> str:
+        return "you named it"
+
+    @property
+    def tried(self) -> Sequence[str]:
+        return ()
+
+
 @runtime_checkable
 class Chosen(Protocol):
     """A place that took time to choose, which opening it here does not take again."""

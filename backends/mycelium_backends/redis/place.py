@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from mycelium.errors import MyceliumError
-from mycelium.place import Finding
+from mycelium.place import Finding, NamedPlace
 from mycelium_backends.redis.address import Address, parse
 from mycelium_backends.redis.errors import schema, translated
 from mycelium_backends.redis.probe import Client, clients, refused
@@ -31,7 +31,7 @@ def find_place(url: str) -> RedisPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class RedisPlace:
+class RedisPlace(NamedPlace):
     """See `mycelium.place.Place`."""
 
     address: Address
@@ -39,14 +39,6 @@ class RedisPlace:
     @property
     def url(self) -> str:
         return self.address.public
-
-    @property
-    def reason(self) -> str:
-        return "you named it"
-
-    @property
-    def tried(self) -> Sequence[str]:
-        return ()
 
     def exists(self) -> bool:
         try:
