@@ -8,7 +8,7 @@ import pytest
 
 from mycelium import Mycelium
 from tests.spine.conftest import NewStore
-from tests.support.processes import Refused, ServerProcess, team
+from tests.support.processes import MYCELIUM, PATIENCE, Refused, ServerProcess, serving, team
 
 SERVERS = 8
 CREATES = 10
@@ -74,6 +74,24 @@ async def test_exactly_one_of_eight_agents_wins_a_task(new_store: NewStore) -> N
             assert winner["task"]["id"] == task_id
             assert {loser["code"] for loser in losers} == {"not_claimable"}
             assert {loser["holder"] for loser in losers} == {winner["task"]["lease"]["agent"]}
+
+
+async def test_a_store_opens_while_another_process_waits_and_after_that_was_killed(new_store: NewStore) -> None:
+    store = new_store()
+    async with Mycelium.open(store, background=False) as m:
+        await m.publish_event("c", {"event": "heard"})
+    follow = [MYCELIUM, "events", "-f", "--after", "0", "--backend", store]
+    async with await anyio.open_process(follow, stderr=None) as follower:
+        try:
+            assert follower.stdout is not None
+            with anyio.fail_after(PATIENCE):
+                assert b"heard" in await follower.stdout.receive()
+            assert await stored(store) == set()
+        finally:
+            follower.kill()
+    async with serving(store, "ada") as late:
+        created = (await create(late))["task_id"]
+        assert await stored(store) == {created}
 
 
 async def race_for(task_id: str, servers: list[ServerProcess]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
