@@ -1,7 +1,11 @@
 # Every target sets up .venv by itself when it has to; nothing needs to be active or installed first.
 # PYTHON=/path/to/python3 chooses another Python, FOLDER=... another folder for the demo, ARGS=... goes to pytest.
+# The tests run side by side, one after another with ARGS=-n0.
 
 BIN := .venv/bin
+
+# A worker that is done takes tests from one that is not; more than eight would only start more servers at once.
+SIDE_BY_SIDE := -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test soak check formatting lint types imports format bench docs hooks pin clean venv-run venv-dev servers
@@ -16,7 +20,7 @@ demo: venv-run ## Watch agents share real work (FOLDER=... to survey another fol
 	@$(BIN)/mycelium demo $(if $(FOLDER),"$(FOLDER)")
 
 test: venv-dev servers ## Run every test but the soak tests (ARGS="-k lease -x" goes to pytest)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) $(ARGS)
 
 soak: venv-dev servers ## Run the soak tests: minutes, not seconds
 	@$(BIN)/pytest -m soak --timeout 1800 $(ARGS)

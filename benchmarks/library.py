@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import anyio
 
+from benchmarks.callers import CALLERS, CALLS, rate
 from benchmarks.figures import Figure, middle
 from mycelium import Mycelium
 
-CALLERS: Final = 100
-TASKS: Final = 10_000
 ROUNDS: Final = 3
 BODY: Final = "x" * 250
 
@@ -24,8 +23,8 @@ def throughput(folder: Path, step: Callable[[], None]) -> list[Figure]:
     rates: dict[str, list[float]] = {}
     for number in range(ROUNDS):
         rates.setdefault("raw", []).append(_raw_inserts(folder / f"raw-{number}.db"))
-        for name, rate in anyio.run(_library, folder / f"library-{number}.db").items():
-            rates.setdefault(name, []).append(rate)
+        for name, reached in anyio.run(_library, folder / f"library-{number}.db").items():
+            rates.setdefault(name, []).append(reached)
         step()
     raw = middle(rates["raw"])
     goals = {"create_task": 15_000, "claim_task": 10_000, "complete_task": 0}
@@ -47,15 +46,15 @@ def _raw_inserts(path: Path) -> float:
         "CREATE TABLE events (seq INTEGER PRIMARY KEY, data TEXT)"
     )
     begun = time.perf_counter()
-    for start in range(0, TASKS, CALLERS):
+    for start in range(0, CALLS, CALLERS):
         database.execute("BEGIN IMMEDIATE")
         for number in range(start, start + CALLERS):
             database.execute("INSERT INTO tasks (id, body) VALUES (?, ?)", (f"t-{number}", BODY))
             database.execute("INSERT INTO events (data) VALUES (?)", (BODY,))
         database.execute("COMMIT")
-    rate = TASKS / (time.perf_counter() - begun)
+    reached = CALLS / (time.perf_counter() - begun)
     database.close()
-    return rate
+    return reached
 
 
 async def _library(path: Path) -> dict[str, float]:
@@ -73,20 +72,6 @@ async def _library(path: Path) -> dict[str, float]:
         async def complete(number: int) -> None:
             await m.complete_task(claimed[number], {"ok": True})
 
-        rates = {"create_task": await _rate(create), "claim_task": await _rate(claim)}
-        assert len(set(claimed)) == TASKS, "a task was claimed twice"
-        return {**rates, "complete_task": await _rate(complete)}
-
-
-async def _rate(call: Callable[[int], Awaitable[None]]) -> float:
-    numbers = iter(range(TASKS))
-
-    async def caller() -> None:
-        for number in numbers:
-            await call(number)
-
-    begun = time.perf_counter()
-    async with anyio.create_task_group() as callers:
-        for _ in range(CALLERS):
-            callers.start_soon(caller)
-    return TASKS / (time.perf_counter() - begun)
+        rates = {"create_task": await rate(create), "claim_task": await rate(claim)}
+        assert len(set(claimed)) == CALLS, "a task was claimed twice"
+        return {**rates, "complete_task": await rate(complete)}

@@ -81,6 +81,10 @@ class Backend(Protocol):
 
         No other change comes between what the rule saw and what it did. Durable on return. What the rule raises
         comes out as it is, and nothing has happened then.
+
+        Raises:
+            Conflict: a record that the rule creates exists; or, from a backend that tries again when others were
+                faster, they were so too often.
         """
         ...
 
@@ -88,6 +92,9 @@ class Backend(Protocol):
         """Give the most urgent, oldest ready task that fits to this claimer alone; None when there is none.
 
         Two callers never receive the same lease. Durable on return.
+
+        Raises:
+            Conflict: others were faster too often, as in `commit`.
         """
         ...
 

@@ -186,7 +186,7 @@ class BudgetExceeded(Refused):
 
 
 class Conflict(Refused):
-    """Another record stands where this one should go."""
+    """Another record stands where this one should go, or others changed the same ones first, again and again."""
 
     code = "conflict"
 

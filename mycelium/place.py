@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, cast, runtime_checkable
 
+from mycelium.backend import Backend, Clock
+
 Level: TypeAlias = Literal["ok", "warn", "fail"]
 
 
@@ -50,12 +52,30 @@ class Place(Protocol):
         ...
 
 
+class NamedPlace:
+    """What places have in common that a URL names by itself, so that there was nothing to choose."""
+
+    __slots__ = ()
+
+    @property
+    def reason(self) -> str:
+        return "you named it"
+
+    @property
+    def tried(self) -> Sequence[str]:
+        return ()
+
+
 @runtime_checkable
 class Chosen(Protocol):
-    """A place that took time to choose, which opening it as `url_to_open` says does not take again."""
+    """A place that took time to choose, which opening it here does not take again."""
 
-    def url_to_open(self) -> str:
-        """What opens it; may hold a password. Says first, where people see it, what was passed over."""
+    async def open(self, clock: Clock) -> Backend:
+        """Open the store there. Says first, where people see it, what was passed over; so do its counts.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
         ...
 
 

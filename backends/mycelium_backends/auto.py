@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from anyio import to_thread
 
@@ -14,6 +14,7 @@ from mycelium.backend import Backend, Clock
 from mycelium.client import open_backend as open_url
 from mycelium.errors import BackendUnavailable
 from mycelium.place import Finding, Place, place_at
+from mycelium_backends.fallback import Fallback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +40,18 @@ class Choice:
     def reason(self) -> str:
         return self.chosen.reason
 
-    def say(self) -> None:
-        """Say that this was not the first choice, if it was not."""
+    async def open(self, clock: Clock) -> Backend:
+        """Open it, making it where there is none. If it was not the first choice, say so, and have its counts say so.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
         if self.tried:
             _say_once(f"Using {self.chosen.shown} ({self.reason}) instead of {'; '.join(self.tried)}")
+        if self.chosen.folder is not None:
+            _prepare(self.chosen.folder, self.url)
+        backend = await open_url(self.url, clock)
+        return cast("Backend", Fallback(backend, "; ".join(self.tried))) if self.tried else backend
 
 
 def choose(surroundings: Surroundings) -> Choice:
@@ -86,11 +95,7 @@ async def open_backend(url: str, clock: Clock) -> Backend:
     from mycelium.settings import surroundings_of
 
     choice = await to_thread.run_sync(choose, surroundings_of(url), abandon_on_cancel=True)
-    choice.say()
-    chosen = choice.chosen
-    if chosen.folder is not None:
-        _prepare(chosen.folder, chosen.url)
-    return await open_url(chosen.url, clock)
+    return await choice.open(clock)
 
 
 @cache
@@ -147,9 +152,8 @@ class AutoPlace:
     def examine(self) -> list[Finding]:
         return self.place.examine() if self.place else []
 
-    def url_to_open(self) -> str:
-        self.choice.say()
-        return self.choice.url
+    async def open(self, clock: Clock) -> Backend:
+        return await self.choice.open(clock)
 
 
 def find_place(url: str) -> AutoPlace:

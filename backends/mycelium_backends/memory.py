@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 from mycelium.backend import Bell, Clock, Committed, Grant, closed
@@ -123,14 +123,14 @@ class MemoryBackend:
         timed = [(at, record) for kind in self._records.values() for record in kind.values() if (at := record.due_at)]
         timed.sort(key=lambda pair: pair[0])
         due = [record for at, record in timed if at <= now][:limit]
-        return Due(due, min((at for at, _ in timed if at > now), default=None))
+        return Due([_own(record) for record in due], min((at for at, _ in timed if at > now), default=None))
 
     async def dump(self) -> AsyncGenerator[Record | Event]:
         self._check_open()
         kinds = (records for kind, records in self._records.items() if kind is not Keeper)
         everything = [*(record for records in kinds for record in records.values()), *self._log]
         for each in everything:
-            yield each
+            yield _own(each)
 
     @asynccontextmanager
     async def changes(self) -> AsyncGenerator[Bell]:
@@ -186,7 +186,7 @@ class MemoryBackend:
             self._records[type(record)][record.key] = _own(record)
         for record in change.removes:
             del self._records[type(record)][record.key]
-        self._log += [_own(event) for event in [*change.history, *events]]
+        self._log += [*map(_own, change.history), *events]
         self._bells.ring()
         return Committed(change.result, [_own(event) for event in events])
 
@@ -221,7 +221,8 @@ class MemoryView:
         return task is not None and any(key not in settled for key in self.open_dependencies(task))
 
     def open_dependencies(self, task: Task) -> list[str]:
-        return [key for key in task.depends_on if (other := self.get(Task, key)) and other.open]
+        tasks = cast("dict[str, Task]", self.records[Task])
+        return [key for key in task.depends_on if (other := tasks.get(key)) and other.open]
 
     def has_room(self, agent: str) -> bool:
         most = self.terms.max_tasks
@@ -262,8 +263,17 @@ def _up_to(view: MemoryView, query: Query[R], cursor: str) -> Set[str]:
 
 
 def _own(record: M) -> M:
-    """A copy, so that a caller who writes into a payload does not write into the store."""
-    return record.model_copy(deep=True)
+    """A copy, so that a caller who writes into a payload does not write into the store. All but objects is frozen."""
+    return record.model_copy(update={name: _fresh(each) for name, each in vars(record).items() if type(each) is dict})
+
+
+def _fresh(value: Any) -> Any:
+    """The same JSON, of which nobody else has any part."""
+    if isinstance(value, dict):
+        return {name: _fresh(each) for name, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_fresh(each) for each in cast("list[Any]", value)]
+    return value
 
 
 def _newest(view: MemoryView, kind: type[R]) -> list[R]:

@@ -27,7 +27,7 @@ from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
 from mycelium.models import HOUSE, Keeper, Stats
-from mycelium.place import scheme_of
+from mycelium.place import Chosen, scheme_of
 
 if TYPE_CHECKING:
     from mycelium.client.connection import Connection
@@ -63,7 +63,7 @@ class Mycelium(BatchVerbs, WorkVerbs, ApprovalVerbs, AgentVerbs, WaitVerbs, Work
     @asynccontextmanager
     async def open(
         cls,
-        url: str = "auto",
+        url: str | Chosen = "auto",
         *,
         agent: str | None = None,
         clock: Clock = system_clock,
@@ -72,16 +72,16 @@ class Mycelium(BatchVerbs, WorkVerbs, ApprovalVerbs, AgentVerbs, WaitVerbs, Work
         """Open the store at `url` for the time of this context; leases that are left at its end are released.
 
         `url` is one such as `sqlite:///path`, or `auto` for the project's own store, or the name of a mode such as
-        `redis` for that one where the configuration says it is. `agent` is the name to work under,
-        one is made unless given. In the background, leases are renewed and what time brings is done; without
-        `background`, call `renew_lease` and `housekeep`.
+        `redis` for that one where the configuration says it is, or a place that was chosen before. `agent` is the name
+        to work under, one is made unless given. In the background, leases are renewed and what time brings is done;
+        without `background`, call `renew_lease` and `housekeep`.
 
         Raises:
             UnknownBackend: nothing installed opens such a URL.
             StoreError: the store cannot be opened; the leaf says why.
         """
         clock = SharedClock(clock)
-        backend = await open_backend(url, clock)
+        backend = await (url.open(clock) if isinstance(url, Chosen) else open_backend(url, clock))
         try:
             async with cls.over(backend, agent=agent, clock=clock, background=background) as client:
                 yield client

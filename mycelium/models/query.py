@@ -118,6 +118,8 @@ class Stats:
 
     mode: str
     url: str
+    instead_of: str | None = None
+    """The stores that were passed over for this one, and why; None where none was."""
     tasks: Mapping[TaskStatus, int] = field(default_factory=dict[TaskStatus, int])
     ready: int = 0
     """How many tasks could be claimed now."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from mycelium import Mycelium
 from mycelium.models import (
@@ -33,9 +34,11 @@ from mycelium_backends.markdown import forms, log, open_backend
 from mycelium_backends.markdown.front import Unreadable
 from mycelium_backends.markdown.sections import Glance
 from tests.backends.markdown_folder import edit, opened, task_file
+from tests.contract.suite.texts import ODD
 from tests.contract.suite.transfer import fill
 from tests.support.clock import FakeClock
 from tests.support.store import claimed, done, snapshot
+from tests.support.store import log as log_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -166,6 +169,24 @@ def test_every_event_reads_back_from_its_line(event: Event) -> None:
     line = log.line_of(event)
     assert line.count("\n") == 1
     assert log.parse(line) == event
+
+
+async def test_any_text_comes_back_from_the_files_alone_and_leaves_them_texts(tmp_path: Path) -> None:
+    odd = [each for each in ODD if each.isascii() or not "\ud800" <= each <= "\udfff"]
+    async with opened(tmp_path) as m:
+        for n, text in enumerate([*odd, *(f"a{each}b" for each in odd), "".join(odd)]):
+            said: dict[str, JsonValue] = {text: [text]}
+            await m.create_task("x", title=text, payload=said, idempotency_key=text)
+            await m.store_agent_status(f"a-{n}", active_tasks=[text, "b"], metadata=said)
+            await m.publish_event("c", said)
+        tasks, agents = (await m.list_tasks(limit=100)).records, (await m.list_agents()).records
+        told = await log_of(m)
+    assert not [file for file in tmp_path.glob("*.md") if b"\0" in file.read_bytes()]
+    shutil.rmtree(tmp_path / ".state")
+    async with opened(tmp_path) as m:
+        assert (await m.list_tasks(limit=100)).records == tasks
+        assert (await m.list_agents()).records == agents
+        assert await log_of(m) == told
 
 
 async def test_a_file_looks_as_the_format_says(tmp_path: Path) -> None:

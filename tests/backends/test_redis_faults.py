@@ -13,7 +13,10 @@ from anyio import to_thread
 from mycelium import Mycelium
 from mycelium.client.base import system_clock
 from mycelium.errors import BackendUnavailable, MyceliumError, StoreFull
+from mycelium.models import ClaimRequest, Task
+from mycelium.rules import Change, View
 from mycelium_backends.redis import open_backend
+from tests.backends.redis_store import opened
 from tests.support.redis import RedisServer, redis_server
 from tests.support.store import PATIENCE, log
 
@@ -23,16 +26,6 @@ def server(tmp_path: Path, redis: RedisServer) -> Generator[RedisServer]:
     """A server of this test's own."""
     with redis_server(tmp_path / "own") as own:
         yield own
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[Mycelium]:
-    backend = await open_backend(url, system_clock)
-    try:
-        async with Mycelium.over(backend, agent="ada", background=False) as client:
-            yield client
-    finally:
-        await backend.aclose()
 
 
 class Creating:
@@ -127,6 +120,27 @@ async def test_a_lost_server_is_said_within_bounds_and_found_again(server: Redis
         claimed = await m.claim_task()
         assert claimed is not None
         assert claimed.id == task.id
+
+
+class Broken(Exception):
+    """What a rule of these tests raises."""
+
+
+async def test_what_kept_a_task_from_being_claimed_is_said_also_where_it_cannot_be_given_back(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(server.url(retry_attempts=0)) as m:
+        task = await m.create_task("x")
+
+        def grant(view: View, task: Task) -> Change[Task]:
+            server.kill()
+            raise Broken
+
+        with anyio.fail_after(PATIENCE), pytest.raises(Broken):
+            await m.backend.claim(ClaimRequest(agent="ada", seconds=9), grant)
+        (said,) = [record.getMessage() for record in caplog.records if record.name == "mycelium.redis"]
+        assert task.id in said
+        assert str(server.port) in said
 
 
 async def test_a_server_that_hangs_is_given_up_on_in_time_and_acts_once(server: RedisServer) -> None:

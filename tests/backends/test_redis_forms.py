@@ -1,8 +1,8 @@
 """Every form of a Redis URL leads to a store: one server, a socket, Sentinel, Cluster."""
 
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,14 @@ import pytest
 import redis as plain_redis
 from anyio import to_thread
 
-from mycelium import Mycelium
 from mycelium.client.base import system_clock
 from mycelium.errors import BackendUnavailable, InvalidInput, StoreReadOnly, UnknownBackend
 from mycelium_backends.redis import open_backend
 from mycelium_backends.redis.address import parse
 from mycelium_backends.redis.place import find_place
+from tests.backends.redis_store import opened
 from tests.support.redis import RedisServer, find_server, free_port, redis_server
 from tests.support.store import PATIENCE, claimed, snapshot
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[Mycelium]:
-    backend = await open_backend(url, system_clock)
-    try:
-        async with Mycelium.over(backend, agent="ada", background=False) as client:
-            yield client
-    finally:
-        await backend.aclose()
 
 
 async def work(url: str) -> None:

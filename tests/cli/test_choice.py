@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -119,13 +120,40 @@ def test_a_sentinel_that_is_not_there_is_passed_over(project: Path) -> None:
     assert tried.endswith(": Sentinel does not answer, or names no primary 'main' that is up")
 
 
-def test_a_redis_that_shows_a_certificate_of_nobody_known_is_an_error(project: Path, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+@contextmanager
+def tls_server(folder: Path, wants: str = "no") -> Generator[int]:
+    """The port of a server with a certificate of its own making; whether it wants one of its clients, too."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
     subprocess.run([*made, "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
     port = free_port()
-    tls = ["--tls-port", str(port), "--tls-key-file", key, "--tls-cert-file", certificate, "--tls-auth-clients", "no"]
-    with redis_server(tmp_path / "tls", *map(str, tls)):
+    tls = ["--tls-port", port, "--tls-key-file", key, "--tls-cert-file", certificate, "--tls-ca-cert-file", certificate]
+    with redis_server(folder / "tls", *map(str, tls), "--tls-auth-clients", wants):
+        yield port
+
+
+@pytest.mark.parametrize("wants", ["no", "yes"])
+def test_a_server_that_speaks_tls_to_a_url_without_it_is_an_error(
+    mycelium: Command, project: Path, tmp_path: Path, wants: str
+) -> None:
+    with tls_server(tmp_path, wants) as port:
+        url = f"redis://127.0.0.1:{port}"
+        with pytest.raises(BackendUnavailable, match="it speaks TLS: write rediss://"):
+            chosen(project, REDIS_URL=url)
+        assert "it speaks TLS: write rediss://" in mycelium("doctor", "--backend", url).out
+
+
+def test_a_server_that_speaks_no_tls_to_a_url_with_it_is_an_error(
+    mycelium: Command, project: Path, redis: RedisServer
+) -> None:
+    url = f"rediss://:secret@127.0.0.1:{redis.port}?connection_timeout_seconds=0.2&operation_timeout_seconds=0.2"
+    with pytest.raises(BackendUnavailable, match="it does not speak TLS: write redis://"):
+        chosen(project, REDIS_URL=url)
+    assert "it does not speak TLS: write redis://" in mycelium("doctor", "--backend", url).out
+
+
+def test_a_redis_that_shows_a_certificate_of_nobody_known_is_an_error(project: Path, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as port:
         with pytest.raises(BackendUnavailable, match="CERTIFICATE_VERIFY_FAILED") as caught:
             chosen(project, REDIS_URL=f"rediss://127.0.0.1:{port}")
         assert caught.value.data["reason"] == "refused"
@@ -248,10 +276,17 @@ async def test_falling_back_is_said_once_and_names_what_was_tried(
     for _ in range(2):
         async with Mycelium.open(background=False) as m:
             assert m.mode == (await m.get_stats()).mode == "sqlite"
+            instead_of = str((await m.get_stats()).instead_of)
+            assert instead_of.startswith(
+                f"{url}/0?namespace=My-project (Redis, by variable REDIS_URL): it does not answer"
+            )
     (said,) = [record for record in caplog.records if record.name == "mycelium.auto"]
     assert said.levelno == logging.WARNING
     assert said.getMessage().startswith(f"Using {sqlite_of(project)} (the store of the project {project}) instead of ")
     assert f"{url}/0?namespace=My-project (Redis, by variable REDIS_URL): it does not answer" in said.getMessage()
+    monkeypatch.delenv("REDIS_URL")
+    async with Mycelium.open(background=False) as m:
+        assert (await m.get_stats()).instead_of is None
 
 
 def test_a_command_that_only_looks_asks_a_silent_redis_once(
@@ -265,15 +300,21 @@ def test_a_command_that_only_looks_asks_a_silent_redis_once(
         for name, value in QUICK.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}")
-        assert dict(mycelium("stats").rows)["tasks"] == "1 pending"
+        said = dict(mycelium("stats").rows)
+        assert said["tasks"] == "1 pending"
         silent.accept()[0].close()
         silent.setblocking(False)
         with pytest.raises(BlockingIOError):
             silent.accept()
     assert "it does not answer" in caplog.text
+    assert "it does not answer" in said["instead of"]
+    assert f"instead of {said['instead of']}" in caplog.text
+    monkeypatch.delenv("REDIS_URL")
+    assert "instead of" not in dict(mycelium.succeed("stats").rows)
+    assert mycelium.succeed("stats", "--json").data["instead_of"] is None
 
 
-async def test_a_server_tells_its_log_and_not_its_client_that_it_fell_back(project: Path) -> None:
+async def test_a_server_tells_its_log_and_who_asks_for_statistics_that_it_fell_back(project: Path) -> None:
     environ = os.environ | QUICK | {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "MYCELIUM_BACKEND": "auto"}
     command = [sys.executable, "-m", "mycelium_server", "serve"]
     stats = request(1, "tools/call", {"name": "get_stats", "arguments": {}})
@@ -290,7 +331,10 @@ async def test_a_server_tells_its_log_and_not_its_client_that_it_fell_back(proje
             await server.stdin.aclose()
             logged = "".join([part async for part in TextReceiveStream(server.stderr)])
     _, answer = map(json.loads, said.splitlines())
-    assert answer["result"]["structuredContent"]["mode"] == "sqlite"
+    stats_said = answer["result"]["structuredContent"]
+    assert stats_said["mode"] == "sqlite"
+    assert "it does not answer" in stats_said["instead_of"]
+    assert f"\ninstead of {stats_said['instead_of']}\n" in answer["result"]["content"][0]["text"]
     assert logged.count(f"WARNING mycelium.auto: Using {sqlite_of(project)}") == 1
 
 

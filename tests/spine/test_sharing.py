@@ -8,7 +8,7 @@ import pytest
 
 from mycelium import Mycelium
 from tests.spine.conftest import NewStore
-from tests.support.processes import Refused, ServerProcess, team
+from tests.support.processes import MYCELIUM, PATIENCE, Refused, ServerProcess, serving, team
 
 SERVERS = 8
 CREATES = 10
@@ -47,15 +47,22 @@ async def stored(store: str) -> set[str]:
                 return found
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(ROUNDS, marks=pytest.mark.soak)])
-async def test_nothing_is_lost_when_eight_new_servers_create_at_once(new_store: NewStore, rounds: int) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.soak)])
+async def test_eight_new_servers_that_create_and_claim_at_once_lose_nothing_and_share_nothing(
+    new_store: NewStore, rounds: int
+) -> None:
     for _ in range(rounds):
         store = new_store()
         async with team(store, SERVERS) as servers:
-            answers = await at_once(servers * CREATES, create)
-        acknowledged = {answer["task_id"] for answer in answers}
-        assert len(acknowledged) == SERVERS * CREATES
-        assert await stored(store) == acknowledged
+            created = [answer["task_id"] for answer in await at_once(servers * CREATES, create)]
+            claims = await at_once(servers * (CREATES + 1), claim_whatever_is_next)
+        assert len(set(created)) == SERVERS * CREATES
+        assert sorted(claim["task"]["id"] for claim in claims if claim["task"]) == sorted(created)
+        assert await stored(store) == set(created)
+
+
+async def claim_whatever_is_next(server: ServerProcess) -> dict[str, Any]:
+    return await server.call("claim_task")
 
 
 async def test_exactly_one_of_eight_agents_wins_a_task(new_store: NewStore) -> None:
@@ -67,6 +74,24 @@ async def test_exactly_one_of_eight_agents_wins_a_task(new_store: NewStore) -> N
             assert winner["task"]["id"] == task_id
             assert {loser["code"] for loser in losers} == {"not_claimable"}
             assert {loser["holder"] for loser in losers} == {winner["task"]["lease"]["agent"]}
+
+
+async def test_a_store_opens_while_another_process_waits_and_after_that_was_killed(new_store: NewStore) -> None:
+    store = new_store()
+    async with Mycelium.open(store, background=False) as m:
+        await m.publish_event("c", {"event": "heard"})
+    follow = [MYCELIUM, "events", "-f", "--after", "0", "--backend", store]
+    async with await anyio.open_process(follow, stderr=None) as follower:
+        try:
+            assert follower.stdout is not None
+            with anyio.fail_after(PATIENCE):
+                assert b"heard" in await follower.stdout.receive()
+            assert await stored(store) == set()
+        finally:
+            follower.kill()
+    async with serving(store, "ada") as late:
+        created = (await create(late))["task_id"]
+        assert await stored(store) == {created}
 
 
 async def race_for(task_id: str, servers: list[ServerProcess]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -81,16 +106,3 @@ async def race_for(task_id: str, servers: list[ServerProcess]) -> tuple[list[dic
             return None
 
     return await at_once(servers, claim), losers
-
-
-async def test_agents_that_claim_whatever_is_next_never_share_a_task(new_store: NewStore) -> None:
-    async with team(new_store(), SERVERS) as servers:
-        created = {answer["task_id"] for answer in await at_once(servers * CREATES, create)}
-
-        async def claim(server: ServerProcess) -> dict[str, Any]:
-            return await server.call("claim_task")
-
-        answers = await at_once(servers * (CREATES + 1), claim)
-        claimed = [answer["task"]["id"] for answer in answers if answer["task"]]
-        assert len(claimed) == len(created)
-        assert set(claimed) == created

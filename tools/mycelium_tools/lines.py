@@ -97,9 +97,10 @@ def workflow_line(workflow: Workflow) -> str:
 
 
 def stats_lines(stats: Stats) -> str:
-    """Counts by status, and which store it is."""
+    """Counts by status, which store it is, and what was passed over for it."""
     lines = [
         f"{stats.mode} {stats.url}",
+        *([f"instead of {stats.instead_of}"] if stats.instead_of else []),
         f"tasks: {_counts(stats.tasks)} ({stats.ready} ready{_urgencies(stats)})",
         f"agents: {_counts(stats.agents)}",
         f"workflows: {_counts(stats.workflows)}",

@@ -16,6 +16,8 @@ A_LINK: Final = "it is a symbolic link, which is not followed"
 NO_FILE: Final = "it is not a regular file"
 LINKED: Final = frozenset({errno.ELOOP, errno.EMLINK})
 """What systems say of a link that is not to be followed."""
+FOLDERS: Final = frozenset({"new", "index.db-bells"})
+"""What Mycelium itself makes folders of in `.state`: contents to come, and the bells of those that wait."""
 
 
 def damaged(path: Path, why: str) -> StoreDamaged:
@@ -70,5 +72,5 @@ def check_state(state: Path) -> None:
         found = path.lstat().st_mode
         if stat.S_ISLNK(found):
             raise damaged(path, A_LINK)
-        if not stat.S_ISREG(found) and not (path.name == "new" and stat.S_ISDIR(found)):
+        if not stat.S_ISREG(found) and not (path.name in FOLDERS and stat.S_ISDIR(found)):
             raise damaged(path, NO_FILE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from mycelium.errors import MyceliumError, SchemaTooNew, StoreDamaged
 from mycelium.models import validated
-from mycelium.place import Finding
+from mycelium.place import Finding, NamedPlace
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.markdown import forms
 from mycelium_backends.markdown.folder import Folder
@@ -38,7 +38,7 @@ def find_place(url: str) -> MarkdownPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkdownPlace:
+class MarkdownPlace(NamedPlace):
     """See `mycelium.place.Place`."""
 
     folder: Folder
@@ -46,14 +46,6 @@ class MarkdownPlace:
     @property
     def url(self) -> str:
         return url_of(self.folder.path)
-
-    @property
-    def reason(self) -> str:
-        return "you named it"
-
-    @property
-    def tried(self) -> Sequence[str]:
-        return ()
 
     def exists(self) -> bool:
         path = self.folder.path

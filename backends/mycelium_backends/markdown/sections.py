@@ -23,6 +23,8 @@ BRACE: Final = re.compile(r" {0,3}\{")
 VALUE: Final = re.compile(r' {0,3}(?:[\[{"]|-?\d|true\b|false\b)')
 """Where any value begins that is not null."""
 REST: Final = re.compile(r"\s*[\]}]")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""What ends a line, or makes git take a file for a program's."""
 WORD: Final = re.compile(r"_.+_$")
 FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
 MARKS: Final = {
@@ -192,7 +194,7 @@ def _since(task: Glance | None) -> str:
 
 def _quoted(text: str) -> str:
     """A text on one line; as JSON where it would not be read back as it is."""
-    plain = text == text.strip() != "" and "\n" not in text and "\r" not in text
+    plain = text == text.strip() != "" and CONTROL.search(text) is None
     return text if plain and not text.startswith('"') and not STARTED.search(text) else json.dumps(text)
 
 

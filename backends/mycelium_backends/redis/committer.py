@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,10 +28,19 @@ from mycelium_backends.redis.remembered import Remembered
 from mycelium_backends.redis.scripts import SCHEMA, script
 from mycelium_backends.redis.time import ServerClock
 
+log = logging.getLogger("mycelium.redis")
+
 T = TypeVar("T")
 
 RESERVED_FOR: Final = 5.0
 """Seconds after which a task that was picked for a claim and not claimed is ready again."""
+
+TRIES: Final = 100
+"""How often a change is tried that others keep overtaking; with the pauses, some seconds."""
+AT_ONCE: Final = 3
+"""As many of these tries follow each other without a pause."""
+LONGEST_PAUSE: Final = 0.1
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +74,48 @@ class Committer:
                 return committed
         # Others of this process want the same records: one after another, they do not get in each other's way.
         async with self._contended:
-            while (committed := await self._attempt(rule, Facts())) is None:
-                pass
-        return committed
+            for number in range(TRIES):
+                await _pause_before(number)
+                if (committed := await self._attempt(rule, Facts())) is not None:
+                    return committed
+        raise self._overtaken()
 
     async def claim(self, request: ClaimRequest, grant: Grant) -> Committed[Task] | None:
         """See `mycelium.backend.Backend.claim`."""
-        while True:
-            body = await self._claims.ask(["next", request.agent, request.types])
-            if body is None:
+        for number in range(TRIES):
+            await _pause_before(number)
+            if (task := await self._reserve(request)) is None:
                 return None
-            if isinstance(body, Exception):
-                raise translated(body, self._connection.url)
-            task = parsed(Task, body)
-            try:
-                committed = await self._attempt(
-                    lambda view, id=task.id: grant(view, cast("Task", view.get(Task, id))),
-                    Facts(records={("task", task.id): task}),
-                )
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await self._claims.ask(["return", task.id, task.version])
-                raise
-            if committed is not None:
+            if (committed := await self._grant(task, grant)) is not None:
                 return committed
+        raise self._overtaken()
+
+    async def _reserve(self, request: ClaimRequest) -> Task | None:
+        """Keep the next task that fits for this process, for a while."""
+        body = await self._claims.ask(["next", request.agent, request.types])
+        if isinstance(body, Exception):
+            raise translated(body, self._connection.url)
+        return None if body is None else parsed(Task, body)
+
+    async def _grant(self, task: Task, grant: Grant) -> Committed[Task] | None:
+        """Lease a reserved task; None if others were faster. The task is given back unless it was leased."""
+        facts = Facts(records={("task", task.id): task})
+        committed = None
+        try:
+            committed = await self._attempt(lambda view: grant(view, cast("Task", view.get(Task, task.id))), facts)
+        finally:
+            if committed is None:
+                with anyio.CancelScope(shield=True):
+                    await self._give_back(task)
+        return committed
+
+    async def _give_back(self, task: Task) -> None:
+        """Make a reserved task ready again. If that fails, its reservation runs out."""
+        try:
+            await self._claims.ask(["return", task.id, task.version])
+        except MyceliumError as error:
+            # What kept it from being claimed is what the caller has to hear.
+            log.warning("%s was reserved and is ready again in %g s: %s", task.id, RESERVED_FOR, error)
 
     async def _attempt(self, rule: Rule[T], facts: Facts) -> Committed[T] | None:
         """Try once; None if something that the rule saw has changed meanwhile."""
@@ -150,6 +179,13 @@ class Committer:
             case _:
                 return translated(ResponseError(details[0]), self._connection.url)
 
+    def _overtaken(self) -> Conflict:
+        return Conflict(
+            f"Others changed the same records first, {TRIES} times in a row; nothing was stored.",
+            hint="Call again; if that does not help, let fewer agents at a time change these records.",
+            tries=TRIES,
+        )
+
     async def _send_commits(self, descriptions: Sequence[Description]) -> Sequence[list[Any]]:
         self._batch += 1
         args: list[Argument] = [SCHEMA, self._sender, self._batch]
@@ -165,6 +201,12 @@ class Committer:
         now = self._clock().timestamp()
         asked = [self._reader.written(each) for each in questions]
         return await self._connection.run(script("claim"), SCHEMA, now, now + RESERVED_FOR, *asked)
+
+
+async def _pause_before(number: int) -> None:
+    """Let the others pass: longer each time, and not the same for everybody."""
+    if number >= AT_ONCE:
+        await anyio.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.001 * 2 ** (number - AT_ONCE))))
 
 
 def _outcome(decided: Decided, events: Sequence[Event]) -> Committed[Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from mycelium.place import Finding
+from mycelium.errors import MyceliumError
+from mycelium.place import Finding, NamedPlace
 from mycelium_backends.redis.address import Address, parse
 from mycelium_backends.redis.errors import schema, translated
-from mycelium_backends.redis.probe import Client, clients
+from mycelium_backends.redis.probe import Client, clients, refused
 from mycelium_backends.redis.scripts import SCHEMA
+from mycelium_backends.redis.tongue import mistaken_form
 
 OLDEST: Final = 7
 """The first major version whose scripts do all that ours want."""
@@ -29,7 +31,7 @@ def find_place(url: str) -> RedisPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class RedisPlace:
+class RedisPlace(NamedPlace):
     """See `mycelium.place.Place`."""
 
     address: Address
@@ -38,28 +40,24 @@ class RedisPlace:
     def url(self) -> str:
         return self.address.public
 
-    @property
-    def reason(self) -> str:
-        return "you named it"
-
-    @property
-    def tried(self) -> Sequence[str]:
-        return ()
-
     def exists(self) -> bool:
         try:
             with closing(self._client()) as client:
                 return bool(self._with_keys(client).exists(f"{self.address.prefix}store:meta"))
         except (RedisError, OSError) as error:
-            raise translated(error, self.url) from error
+            raise self._problem(error) from error
 
     def examine(self) -> list[Finding]:
         try:
             with closing(self._client()) as client:
                 return [*_server(client.info()), *self._store(self._with_keys(client))]
         except (RedisError, OSError) as error:
-            problem = translated(error, self.url)
+            problem = self._problem(error)
             return [Finding("server", problem.message, "fail", problem.hint)]
+
+    def _problem(self, error: Exception) -> MyceliumError:
+        mistaken = mistaken_form(self.address, error)
+        return refused(self.address, mistaken) if mistaken else translated(error, self.url)
 
     def _client(self) -> Client:
         """The first that answers; else the last, for what it says."""

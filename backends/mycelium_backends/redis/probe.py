@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from mycelium.errors import BackendUnavailable
 from mycelium_backends.redis.address import Address, parse
+from mycelium_backends.redis.tongue import mistaken_form
 
 Client: TypeAlias = Any
 """A `redis.Redis`, whose own signatures tell types in part only."""
@@ -40,17 +41,19 @@ def _silence_of(client: Client, address: Address) -> str:
         with closing(client):
             client.ping()
     except AuthenticationError as error:
-        raise _refused(address, str(error) if address.password else "it wants a password, and none is set") from error
+        raise refused(address, str(error) if address.password else "it wants a password, and none is set") from error
     except BusyLoadingError as error:
-        raise _refused(address, str(error)) from error
+        raise refused(address, str(error)) from error
     except MasterNotFoundError:  # whose own text is a page of the driver's settings
         return f"Sentinel does not answer, or names no primary {address.settings.service!r} that is up"
     except (ConnectionError, TimeoutError, OSError) as error:
+        if mistaken := mistaken_form(address, error):
+            raise refused(address, mistaken) from error
         if NO_MORE_CLIENTS in str(error) or _is_of_tls(error):
-            raise _refused(address, str(error)) from error
+            raise refused(address, str(error)) from error
         return f"it does not answer ({str(error).rstrip('.') or type(error).__name__})"
     except RedisError as error:
-        raise _refused(address, str(error)) from error
+        raise refused(address, str(error)) from error
     return ""
 
 
@@ -60,7 +63,8 @@ def _is_of_tls(error: BaseException) -> bool:
     return isinstance(error, ssl.SSLError) or (cause is not None and _is_of_tls(cause))
 
 
-def _refused(address: Address, why: str) -> BackendUnavailable:
+def refused(address: Address, why: str) -> BackendUnavailable:
+    """The server is there, and does not want us like this."""
     return BackendUnavailable(
         f"{address.public} answers, but refuses: {why.rstrip('.')}.",
         hint="Correct coordination.redis (`mycelium config` shows where it is set), or see why the server does so.",

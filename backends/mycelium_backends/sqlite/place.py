@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from mycelium.errors import MyceliumError
-from mycelium.place import Finding
+from mycelium.place import Finding, NamedPlace
 from mycelium_backends.disk import examine_folder, in_words
 from mycelium_backends.sqlite.connection import SMALLEST
 from mycelium_backends.sqlite.errors import damaged, first_fault, translated
@@ -40,19 +40,11 @@ def find_place(url: str) -> SqlitePlace:
 
 
 @dataclass(frozen=True, slots=True)
-class SqlitePlace:
+class SqlitePlace(NamedPlace):
     """See `mycelium.place.Place`."""
 
     path: Path
     url: str
-
-    @property
-    def reason(self) -> str:
-        return "you named it"
-
-    @property
-    def tried(self) -> Sequence[str]:
-        return ()
 
     def exists(self) -> bool:
         # An empty file is what a program leaves that died while it made the store.

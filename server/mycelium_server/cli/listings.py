@@ -99,6 +99,7 @@ def fields_of_stats(stats: Stats) -> dict[str, str]:
     return {
         "store": stats.url,
         "mode": stats.mode,
+        "instead of": stats.instead_of or "",
         "tasks": _counts(stats.tasks),
         "ready": str(stats.ready),
         "queues": _counts(stats.queues) if stats.ready else "",

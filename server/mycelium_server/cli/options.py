@@ -14,6 +14,7 @@ import typer
 
 from mycelium import Mycelium
 from mycelium.errors import BackendUnavailable
+from mycelium.place import Chosen, place_at
 from mycelium_server.cli.settings import settled
 
 Backend: TypeAlias = Annotated[
@@ -52,18 +53,16 @@ async def opened(backend: str, agent: str | None = None, *, make: bool = False) 
     Raises:
         BackendUnavailable: there is no store yet, and this is not a command to `make` one.
     """
-    url = backend if make else _existing(backend)
-    async with Mycelium.open(url, agent=agent or "command-line", background=False) as m:
+    store = backend if make else _existing(backend)
+    async with Mycelium.open(store, agent=agent or "command-line", background=False) as m:
         yield m
 
 
-def _existing(backend: str) -> str:
+def _existing(backend: str) -> str | Chosen:
     """What opens this store, if it is there.
 
     Whoever only looks, perhaps under a mistyped name, should not leave an empty store behind.
     """
-    from mycelium.place import Chosen, place_at
-
     place = place_at(backend)
     if place is not None and not place.exists():
         raise BackendUnavailable(
@@ -71,4 +70,4 @@ def _existing(backend: str) -> str:
             hint="The first connected agent or `mycelium create` makes it; --backend names another.",
             url=place.url,
         )
-    return place.url_to_open() if isinstance(place, Chosen) else backend
+    return place if isinstance(place, Chosen) else backend

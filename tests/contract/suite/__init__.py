@@ -15,6 +15,7 @@ from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
 from tests.contract.suite.retries import RetryContract
 from tests.contract.suite.tasks import TaskContract
+from tests.contract.suite.texts import TextContract
 from tests.contract.suite.transfer import TransferContract
 from tests.contract.suite.workflows import WorkflowContract
 
@@ -32,6 +33,7 @@ class BackendContract(
     RefusalContract,
     CommitContract,
     TransferContract,
+    TextContract,
     ClosingContract,
     BatchContract,
     PipelineContract,

@@ -1,11 +1,13 @@
 """Events: numbered without gaps, read from a cursor, followed as they come."""
 
 from contextlib import aclosing
+from pathlib import Path
 
 import anyio
 import pytest
 
 from mycelium import Mycelium
+from mycelium.backend import Backend
 from mycelium.errors import InvalidCursor
 from mycelium.models import Event, EventPage
 from tests.contract.suite.base import Contract
@@ -98,6 +100,13 @@ class EventContract(Contract):
         for after in (-1, 1):
             async with refuses(m, "invalid_cursor"):
                 await take(m, 1, after=after)
+
+    async def test_the_store_opens_while_somebody_waits(self, store: Backend, tmp_path: Path, clock: FakeClock) -> None:
+        async with store.changes():
+            other = await self.open(tmp_path, clock)
+            async with Mycelium.over(other, clock=clock, background=False) as late:
+                assert (await late.publish_event("c")).seq == 1
+            await other.aclose()
 
     async def test_waiting_wakes_when_something_happens(self, m: Mycelium, bob: Mycelium) -> None:
         page = EventPage([], 0)

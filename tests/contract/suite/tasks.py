@@ -1,5 +1,6 @@
 """Tasks: created, found, finished, cancelled."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -87,6 +88,30 @@ class TaskContract(Contract):
         (await m.get_task(task.id)).payload["more"] = True
         (await m.list_tasks()).records[0].payload["more"] = True
         assert (await m.get_task(task.id)).payload == {"list": [1]}
+
+    async def test_what_a_caller_does_deep_within_an_object_does_not_change_the_store(self, m: Mycelium) -> None:
+        said: dict[str, Any] = {"a": {"list": [1]}}
+
+        def spoil(objects: Mapping[str, Any]) -> None:
+            assert objects == {"a": {"list": [1]}}
+            objects["a"]["list"].append(2)
+
+        await m.create_task("x", payload=said)
+        task = await claimed(m)
+        spoil(task.payload)
+        outcome = await m.complete_task(task.id, said)
+        spoil(outcome.result or {})
+        spoil(outcome.payload)
+        spoil((await m.publish_event("c", said)).data)
+        spoil((await m.store_agent_status("eve", metadata=said)).metadata)
+        spoil(said)
+        for _ in range(2):
+            found = await m.get_task(task.id)
+            spoil(found.payload)
+            spoil(found.result or {})
+            spoil((await m.list_tasks()).records[0].payload)
+            spoil((await m.read_events(["c"], after=0)).events[0].data)
+            spoil((await m.get_agent_status("eve")).metadata)
 
     async def test_an_unknown_task_is_not_found(self, m: Mycelium) -> None:
         async with refuses(m, "not_found") as caught:
