@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Final, TypeVar
 
 from mycelium.errors import IllegalTransition, InvalidInput
@@ -26,6 +26,7 @@ from mycelium.rules.creation import bound
 from mycelium.rules.ending import cancel, close_workflow
 from mycelium.rules.leases import finished, grant, unheld
 from mycelium.rules.outcomes import failed
+from mycelium.rules.schedule import first_tick
 from mycelium.rules.settle import end_open_tasks, hand_up, settle
 from mycelium.rules.view import Change, Draft, View, about, require
 
@@ -42,8 +43,6 @@ OF_TASKS: Final = frozenset(
 """What may be changed of a task, besides its status with its result or error."""
 OF_WORKFLOWS: Final = frozenset({"type", "metadata", "progress", "current_task"})
 OF_TRIGGERS: Final = frozenset({"status", "when", "then"})
-UNPLANNED: Final[Mapping[str, object]] = {"next_at": None, "armed": True, "error": None}
-"""A trigger that begins anew: when its schedule ticks next is for the housekeeper to work out."""
 WITHIN_WORKFLOWS: Final = ("template", "for_each", "workflow", "undo", "approved")
 """What only a workflow, or a person's answer, gives a task."""
 
@@ -216,7 +215,7 @@ def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
             trigger_id=trigger.id,
             status=trigger.status,
         )
-    anew = UNPLANNED if fields.keys() & {"status", "when"} else {}
+    anew = _anew(view, wanted) if fields.keys() & {"status", "when"} else {}
     edited = draft.put(trigger.changed(**fields, **anew, updated_at=view.now))
     draft.event(TRIGGERS, "trigger.edited", None, trigger_id=edited.id, status=edited.status, fields=sorted(fields))
     return draft.change(edited)
@@ -225,10 +224,16 @@ def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
 def make_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
     """Add a trigger that a person wrote down, which has not fired yet."""
     draft = Draft(view)
-    fresh = {"version": 1, "fired": 0, "last_fired_at": None, "seq": 0, "updated_at": view.now, **UNPLANNED}
-    trigger = draft.put(wanted.model_copy(update=fresh))
+    fresh = {"version": 1, "fired": 0, "last_fired_at": None, "seq": 0, "updated_at": view.now}
+    trigger = draft.put(wanted.model_copy(update={**fresh, **_anew(view, wanted), "created_at": view.now}))
     draft.event(TRIGGERS, "trigger.created", None, trigger_id=trigger.id, status=trigger.status)
     return draft.change(trigger)
+
+
+def _anew(view: View, wanted: Trigger) -> dict[str, object]:
+    """A trigger that begins anew. Raises InvalidSchedule for a schedule that would never tick."""
+    schedule = wanted.when.schedule
+    return {"next_at": schedule and first_tick(schedule, view.now), "armed": True, "error": None}
 
 
 def adopt_triggers(view: View, triggers: Sequence[Trigger], *, told: Set[tuple[str, str]]) -> Change[None]:
