@@ -70,7 +70,9 @@ class Committer:
     async def claim(self, request: ClaimRequest, grant: Grant) -> Committed[Task] | None:
         """See `mycelium.backend.Backend.claim`."""
         while True:
-            body = await self._claims.ask(["next", request.agent, request.types])
+            body = await self._claims.ask(
+                ["next", request.agent, request.types, request.queues, sorted(request.capabilities)]
+            )
             if body is None:
                 return None
             if isinstance(body, Exception):
