@@ -190,7 +190,8 @@ function questions.stats(now)
   end
   return {
     by_status('tasks', TASK_STATUSES), call('HGETALL', S .. 'agents:counts'),
-    by_status('workflows', WORKFLOW_STATUSES), queues, call('HGET', META, 'seq') or '0',
+    by_status('workflows', WORKFLOW_STATUSES), by_status('triggers', TRIGGER_STATUSES), queues,
+    call('HGET', META, 'seq') or '0',
   }
 end
 
@@ -199,7 +200,7 @@ for i = 2, #ARGV do
   local question = cjson.decode(ARGV[i])
   local whole, said = pcall(questions[question[1]], question[2], question[3], question[4], question[5])
   if not whole then -- an error is that question's answer, and names the key where it can
-    said = check_types() or redis.error_reply(type(said) == 'table' and said.err or tostring(said))
+    said = check_types() or check_rare() or redis.error_reply(type(said) == 'table' and said.err or tostring(said))
   end
   answers[i - 1] = said
 end
