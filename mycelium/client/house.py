@@ -16,6 +16,7 @@ from mycelium.backend import Backend, Clock
 from mycelium.client.base import log
 from mycelium.client.clock import SharedClock
 from mycelium.models import HOUSE, Keeper
+from mycelium.rules import Change
 
 BEAT: Final = 2.0
 """Seconds between two signs of life."""
@@ -50,18 +51,21 @@ class House:
         (keeper,) = await self._backend.get(Keeper, [HOUSE])
         now, version = time.monotonic(), keeper.version if keeper else 0
         if keeper is not None and version != self._seen:
-            self._notice(keeper, first=self._seen < 0)
+            await self._notice(keeper, first=self._seen < 0)
             self._seen, self._seen_at = version, now
         if keeper is None or keeper.holder is None or now - self._seen_at >= SILENCE:
             await self._take(version)
 
-    def _notice(self, keeper: Keeper, *, first: bool) -> None:
+    async def _notice(self, keeper: Keeper, *, first: bool) -> None:
         """Go by the housekeeper's time, once it is sure that it has just said it."""
         if first or keeper.holder is None:
             return
         self._knows_the_time = True
-        ahead = self._clock() - keeper.at
-        if abs(ahead) > TOLERANCE and isinstance(self._clock, SharedClock):
+        if abs(self._clock() - keeper.at) <= TOLERANCE or not isinstance(self._clock, SharedClock):
+            return
+        # A store that has a clock of its own does not go by this one, whatever it shows.
+        ahead = (await self._backend.commit(lambda view: Change(view.now))).result - keeper.at
+        if abs(ahead) > TOLERANCE:
             log.warning(
                 "this clock is %.0f seconds %s the store's, and goes by that now: set the machine's time",
                 abs(ahead.total_seconds()),

@@ -221,10 +221,10 @@ def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
     return draft.change(edited)
 
 
-def make_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
-    """Add a trigger that a person wrote down, which has not fired yet."""
+def make_trigger(view: View, wanted: Trigger, *, seq: int) -> Change[Trigger]:
+    """Add a trigger that a person wrote down; it fires for what happens after event `seq`."""
     draft = Draft(view)
-    fresh = {"version": 1, "fired": 0, "last_fired_at": None, "seq": 0, "updated_at": view.now}
+    fresh = {"version": 1, "fired": 0, "last_fired_at": None, "seq": seq, "updated_at": view.now}
     trigger = draft.put(wanted.model_copy(update={**fresh, **_anew(view, wanted), "created_at": view.now}))
     draft.event(TRIGGERS, "trigger.created", None, trigger_id=trigger.id, status=trigger.status)
     return draft.change(trigger)

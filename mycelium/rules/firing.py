@@ -45,7 +45,7 @@ COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
 
 def matches(trigger: Trigger, event: Event) -> bool:
     """Whether this event is one that the trigger waits for. One that its condition cannot be asked about is not."""
-    if event.seq <= trigger.seq or event.time < trigger.created_at or event.channel == TRIGGERS:
+    if event.seq <= trigger.seq or event.channel == TRIGGERS:
         return False
     if trigger.when.event is not None:
         return _is_like(trigger.when.event, event)

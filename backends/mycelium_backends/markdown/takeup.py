@@ -185,7 +185,9 @@ class TakeUp:
             case Workflow():
                 return (edit_workflow if current else make_workflow)(self._view, wanted)
             case Trigger():
-                return (edit_trigger if current else make_trigger)(self._view, wanted)
+                if current:
+                    return edit_trigger(self._view, wanted)
+                return make_trigger(self._view, wanted, seq=self._view.last_seq())
             case Agent():
                 return edit_agent(self._view, wanted)
             case _:

@@ -78,6 +78,7 @@ class TextContract(Contract):
     ) -> None:
         said: dict[str, JsonValue] = {text: other, "list": [{other: text}]}
         fits = is_text(text) and is_text(other)
+        await m.store_agent_status("ada", "idle")  # else its many failures would count
         task = await claimed(m, (await m.create_task("x")).id)
         await kept(lambda: m.create_task("x", payload=said), "payload", fits=fits)
         await kept(lambda: m.publish_event("c", data=said), "data", fits=fits)
