@@ -72,8 +72,8 @@ class Ground:
             body = record.model_dump_json(exclude_defaults=True) if record else None
             broken = replace(broken, seq=seq, body=body, key=before.key)
             self.index.drop(before.kind, before.key)
-        elif before is not None:
-            broken = replace(broken, seq=before.seq, body=before.body)
+        elif before is not None and before.body is not None:
+            broken = replace(broken, seq=before.seq, body=before.body, key=before.key)
         self.index.put(broken)
         self.applier.wrote = True
 

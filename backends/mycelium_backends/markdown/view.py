@@ -83,6 +83,9 @@ class MarkdownView(SqliteView):
                 raise Outdated(row.name)
         if rows and rows[0].fault is not None:
             raise damaged(self._folder.path / rows[0].name, rows[0].fault)
-        for name in names_for(kind, key) if not rows and is_id(key) else ():
-            if os.path.lexists(self._folder.path / name) and self._index.row(name) is None:
-                raise Outdated(name)
+        names = names_for(kind, key) if not rows and is_id(key) else ()
+        if new := [name for name in names if self._is_new(name)]:
+            raise Outdated(*new)
+
+    def _is_new(self, name: str) -> bool:
+        return os.path.lexists(self._folder.path / name) and self._index.row(name) is None
