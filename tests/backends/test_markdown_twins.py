@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mycelium.errors import StoreDamaged
 from mycelium.models import Task
 from mycelium.place import place_at
 from mycelium_backends.markdown import forms
@@ -76,3 +77,16 @@ async def test_a_broken_file_keeps_its_id(folder: Path) -> None:
         edit(folder / LONG, "status: !!!", "status: pending")
         assert (await m.get_task("task-5")).type == "w"
         assert (folder / SHORT).read_text() == "---\nid: task-5\ntype: q\n---\n"
+
+
+async def test_a_file_that_is_left_alone_is_told_of_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with opened(folder) as m:
+        for number, dependency in enumerate(("nowhere", "elsewhere")):
+            (folder / "task-bad.md").write_text(f"---\ntype: x\n---\n## Dependencies\n\n- {dependency}\n")
+            for other in range(3):
+                (folder / f"task-good-{number}{other}.md").write_text("---\ntype: x\n---\n")
+                await m.get_task(f"good-{number}{other}")
+            with pytest.raises(StoreDamaged):
+                await m.get_task("bad")
+    told = [record.getMessage() for record in caplog.records if "task-bad.md is left alone" in record.getMessage()]
+    assert ["nowhere" in each for each in told] == [True, False]

@@ -66,7 +66,8 @@ class Ground:
 
     def put_aside(self, broken: Row, before: Row | None) -> None:
         """Put a file aside that cannot be used, with its record as it was last."""
-        log.warning("%s is left alone: %s", self.folder.path / broken.name, broken.fault)
+        if before is None or before.fault != broken.fault:  # a file is tried again whenever another comes or goes
+            log.warning("%s is left alone: %s", self.folder.path / broken.name, broken.fault)
         if before is not None and before.fault is None:
             record, seq = self.index.record(before.kind, before.key)
             body = record.model_dump_json(exclude_defaults=True) if record else None
