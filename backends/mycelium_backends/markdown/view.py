@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import Record, Task
+from mycelium.models import Record, Task, TaskStatus
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
 from mycelium_backends.markdown.folder import Folder
@@ -50,6 +50,12 @@ class MarkdownView(SqliteView):
             [waiter for waiter in waiters if self._index.record("task", waiter.task_id)[0]]
             for waiters in super().waiters(task_ids)
         ]
+
+    def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
+        # A task whose file is broken or away is open for as long as nobody has known it to end.
+        return super().workflow_has(workflow_id, statuses, besides) or any(
+            status in statuses and key not in besides for key, status in self._index.unseen(workflow_id).items()
+        )
 
     def next_ready(self, agent: str, types: Sequence[str]) -> Task | None:
         task = super().next_ready(agent, types)
