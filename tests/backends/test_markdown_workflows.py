@@ -78,3 +78,20 @@ async def test_a_task_that_had_ended_counts_as_it_ended(m: Mycelium, folder: Pat
         task_file(folder, b).unlink()
     await done(m, a)
     assert (await m.get_workflow(workflow.id)).status == "failed"
+
+
+async def test_workflows_are_listed_though_files_of_their_tasks_are_broken(m: Mycelium, folder: Path) -> None:
+    workflow = await m.create_workflow("w", ["a", "b", "c"], mode="parallel")
+    alone = await m.create_workflow("alone", ["a"])
+    a, b, c = workflow.tasks
+    await done(m, a)
+    for key in (b, *alone.tasks):
+        edit(task_file(folder, key), "status: pending", "status: ???")
+        with pytest.raises(StoreDamaged):
+            await m.get_task(key)
+    assert [(each.id, each.progress) for each in (await m.list_workflows()).records] == [
+        (alone.id, 0),
+        (workflow.id, 0.5),
+    ]
+    await claimed(m, c)
+    assert (await m.get_workflow(workflow.id)).current_task == c
