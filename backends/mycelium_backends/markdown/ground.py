@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from mycelium.errors import MyceliumError, StoreDamaged
 from mycelium.models import Agent, Record, Task, Workflow
@@ -92,6 +93,8 @@ class Ground:
     def refuse(self, reading: Reading, error: Exception) -> None:
         """Put a file aside that can be read but not be taken up."""
         why = error.message if isinstance(error, MyceliumError) else "another task has its idempotency key"
+        if isinstance(error, StoreDamaged):
+            why = f"it needs {Path(str(error.data['path'])).name}, which cannot be used either"
         ticks = reading.known.ticks if reading.known else (0, 0)
         self.put_aside(replace(reading.row(), fault=why.rstrip("."), ticks=ticks), self.index.row(reading.name))
 
