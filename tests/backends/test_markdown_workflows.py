@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mycelium import Mycelium
-from mycelium.errors import StoreDamaged
+from mycelium.errors import NotFound, StoreDamaged
 from tests.backends.markdown_folder import edit, opened, task_file
 from tests.support.store import claimed, done, failed, log
 
@@ -20,6 +20,12 @@ def folder(tmp_path: Path) -> Path:
 async def m(folder: Path) -> AsyncGenerator[Mycelium]:
     async with opened(folder) as m:
         yield m
+
+
+async def remove(m: Mycelium, folder: Path, task_id: str) -> None:
+    task_file(folder, task_id).unlink()
+    with pytest.raises(NotFound):
+        await m.get_task(task_id)
 
 
 async def test_a_broken_task_keeps_its_workflow_open_until_it_is_mended_and_done(m: Mycelium, folder: Path) -> None:
@@ -47,6 +53,7 @@ async def test_a_task_that_comes_broken_keeps_its_workflow_open(folder: Path) ->
     task_file(folder, b).write_text(text.replace("status: pending", "status: ???"))
     async with opened(folder) as m:
         await done(m, a)
+        assert (await m.get_workflow(workflow.id)).status == "running"
         task_file(folder, b).write_text(text.replace("status: pending", "status: completed"))
         assert (await m.get_task(b)).status == "completed"
         assert (await m.get_workflow(workflow.id)).status == "completed"
@@ -56,9 +63,8 @@ async def test_a_task_whose_file_is_away_keeps_its_workflow_open(m: Mycelium, fo
     workflow = await m.create_workflow("w", ["a", "b"], mode="parallel")
     a, b = workflow.tasks
     text = task_file(folder, b).read_text()
-    task_file(folder, b).unlink()
-    await claimed(m, a)
-    await m.complete_task(a)
+    await remove(m, folder, b)
+    await done(m, a)
     assert (await m.get_workflow(workflow.id)).status == "running"
     task_file(folder, b).write_text(text)
     await done(m, b)
@@ -75,7 +81,7 @@ async def test_a_task_that_had_ended_counts_as_it_ended(m: Mycelium, folder: Pat
         with pytest.raises(StoreDamaged):
             await m.get_task(b)
     else:
-        task_file(folder, b).unlink()
+        await remove(m, folder, b)
     await done(m, a)
     assert (await m.get_workflow(workflow.id)).status == "failed"
 
