@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from mycelium import rules
 from mycelium.client.base import Base, checked, within
 from mycelium.client.ids import new_id
-from mycelium.errors import NotFound
+from mycelium.errors import NotFound, StoreDamaged
 from mycelium.models import (
     OnFailure,
     Page,
@@ -194,7 +194,19 @@ class WorkflowVerbs(Base):
     async def _with_progress(self, workflow: Workflow) -> Workflow:
         if not workflow.going_on or workflow.progress or workflow.current_task or not workflow.tasks:
             return workflow
-        tasks = [task for task in await self.backend.get(Task, workflow.tasks) if task]
+        tasks = await self._readable(workflow.tasks)
+        if not tasks:
+            return workflow
         done = sum(1.0 if not task.open else task.progress for task in tasks)
         current = next((task.id for task in tasks if task.status == "running"), None)
         return workflow.model_copy(update={"progress": round(done / len(tasks), 4), "current_task": current})
+
+    async def _readable(self, keys: Sequence[str]) -> list[Task]:
+        """Those of these tasks that are there; one that is broken is passed over, as in a listing."""
+        try:
+            return [task for task in await self.backend.get(Task, keys) if task]
+        except StoreDamaged:
+            if len(keys) == 1:
+                return []
+            half = len(keys) // 2
+            return [*await self._readable(keys[:half]), *await self._readable(keys[half:])]

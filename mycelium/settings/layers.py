@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ BACKEND_OR_SET: Final = "--backend or --set"
 """Either of them may name the mode."""
 TASKQUEUE_MODE: Final = "TASKQUEUE_MODE"
 """Switches one mode on, where `MYCELIUM_MODE` names one."""
+OURS: Final = ("MYCELIUM_REDIS_", "MYCELIUM_TASKQUEUE_", "MYCELIUM_MARKDOWN_")
+"""What only names of variables for settings begin with; other names that begin with `MYCELIUM_` are of flags."""
 SWITCH: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("enabled", "true", "yes", "on", "1"), True),
     **dict.fromkeys(("disabled", "false", "no", "off", "0"), False),
@@ -54,8 +57,9 @@ def variable_layer(environ: Mapping[str, str]) -> Layer:
     """What variables say. An empty one says nothing.
 
     Raises:
-        InvalidConfig: two of them contradict each other, or a switch is neither on nor off.
+        InvalidConfig: two of them contradict each other, a switch is neither on nor off, or a name is none of ours.
     """
+    _check_names(environ)
     said: dict[str, tuple[str, str]] = {}
     for name, setting in settings().items():
         for variable in reversed(setting.variables):
@@ -67,6 +71,18 @@ def variable_layer(environ: Mapping[str, str]) -> Layer:
     return Layer(nested(values), lambda name: Origin("variable", said[name][0]))
 
 
+def _check_names(environ: Mapping[str, str]) -> None:
+    known = [variable for setting in settings().values() for variable in setting.variables]
+    for name, value in environ.items():
+        if value and name.startswith(OURS) and name not in known:
+            nearest = get_close_matches(name, known, 1, cutoff=0)[0]
+            raise InvalidConfig(
+                f"variable {name}: there is no such setting.",
+                hint=f"Did you mean {nearest}? `mycelium config` lists all settings.",
+                variable=name,
+            )
+
+
 def _switched(environ: Mapping[str, str]) -> str | None:
     """The mode that `TASKQUEUE_MODE` switches on."""
     value = environ.get(TASKQUEUE_MODE)
@@ -76,7 +92,7 @@ def _switched(environ: Mapping[str, str]) -> str | None:
     if on is None:
         raise InvalidConfig(
             f"variable {TASKQUEUE_MODE}: must be 'enabled' or 'disabled'.",
-            hint="Correct it, or name a mode with MYCELIUM_MODE.",
+            hint="Correct it, or unset it and name a mode with MYCELIUM_MODE.",
             variable=TASKQUEUE_MODE,
         )
     return "taskqueue" if on else None

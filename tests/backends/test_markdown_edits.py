@@ -391,3 +391,14 @@ async def test_a_broken_dependent_is_released_when_it_is_mended(m: Mycelium, fol
     await done(m, first.id)
     edit(file, "status: ???", "status: pending")
     assert not (await m.get_task(second.id)).blocked
+
+
+async def test_what_needs_a_broken_file_says_so_in_one_sentence(m: Mycelium, folder: Path) -> None:
+    for key, first in ("c2", "nothing-such"), ("c3", "c2"), ("c4", "c3"):
+        task_file(folder, key).write_text(f"---\ntype: x\n---\n## Dependencies\n\n- {first}\n")
+        with pytest.raises(StoreDamaged) as refused:
+            await m.get_task(key)
+    assert refused.value.message == (
+        f"The file {task_file(folder, 'c4')} cannot be used: it needs task-c3.md, which cannot be used either. "
+        "It was left as it is."
+    )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,7 +19,9 @@ from mycelium_server.bench.figures import Operation, Timing
 from tests.cli.conftest import Command, Said
 from tests.support.redis import RedisServer, free_port, redis_server
 
-PATIENCE = 60.0
+pytestmark = pytest.mark.timeout(600)
+PATIENCE = 180.0
+"""Seconds: a bound for a broken build, generous because measurements of other tests may load the same two cores."""
 OPERATIONS = [
     "Store Agent Status",
     "Get Agent Status",
@@ -71,14 +74,19 @@ def test_a_backend_is_measured_beside_its_bare_driver(mycelium: Command, scratch
     assert not list(scratch.iterdir())
 
 
+def of_benches(plain: Any) -> set[str]:
+    """The keys of measurements in a server that other tests fill and empty at the same time."""
+    return set(plain.scan_iter(match="{bench-*", count=1000))
+
+
 def test_a_server_is_measured_in_a_namespace_that_is_removed(
     mycelium: Command, scratch: Path, redis: RedisServer
 ) -> None:
     with redis.plain() as plain:
         plain.set("theirs", "kept")
-        before = plain.dbsize()
+        before = of_benches(plain)
         measured(mycelium.succeed("bench", "-b", redis.url(), *SMALL, "--json"), "redis", "redis-py")
-        assert (plain.dbsize(), plain.get("theirs")) == (before, "kept")
+        assert (of_benches(plain), plain.get("theirs")) == (before, "kept")
     assert not list(scratch.iterdir())
 
 
@@ -210,24 +218,24 @@ def test_a_stopped_run_leaves_nothing_in_a_server(
     redis: RedisServer, running: Callable[..., subprocess.Popen[bytes]], number: signal.Signals, code: int
 ) -> None:
     with redis.plain() as plain:
-        before = plain.dbsize()
+        before = of_benches(plain)
         process = running("--backend", redis.url())
-        until(lambda: plain.dbsize() != before)
+        until(lambda: of_benches(plain) - before)
         process.send_signal(number)
         assert process.communicate(timeout=PATIENCE) == (b"", b"")
-        assert (process.returncode, plain.dbsize()) == (code, before)
+        assert (process.returncode, of_benches(plain) - before) == (code, set())
 
 
 def test_impatience_does_not_disturb_the_clearing_up(
     redis: RedisServer, running: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     with redis.plain() as plain:
-        before = plain.dbsize()
+        before = of_benches(plain)
         process = running("--backend", redis.url())
-        until(lambda: plain.dbsize() > before + 300)
+        until(lambda: len(of_benches(plain) - before) > 300)
         until(lambda: process.poll() is not None or process.send_signal(signal.SIGINT))
         assert process.communicate(timeout=PATIENCE) == (b"", b"")
-        assert (process.returncode, plain.dbsize()) == (130, before)
+        assert (process.returncode, of_benches(plain) - before) == (130, set())
 
 
 @pytest.mark.usefixtures("redis")  # skipped where no server is installed

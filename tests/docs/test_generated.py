@@ -9,24 +9,30 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from mycelium.settings import settings
 from tests.docs.pages import ROOT
 
 ROOMS = ("mycelium", "backends", "tools", "server")
+PATIENCE = 180.0
+"""Seconds: a bound for a broken build, generous because a call is 20 seconds of work on a core that others load."""
 IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 def generate(root: Path, *arguments: str) -> tuple[int, str]:
     """Its exit code, and all that it said."""
     command = [sys.executable, "docs/generate.py", *arguments]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.timeout(300)  # beyond the bound of one call
 def test_every_made_part_is_up_to_date() -> None:
     assert generate(ROOT, "--check") == (0, "")
 
 
+@pytest.mark.timeout(600)  # beyond the bound of two calls
 def test_a_stale_part_is_told_and_left_and_then_written(tmp_path: Path) -> None:
     for room in (*ROOMS, "docs"):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=IGNORED)

@@ -262,13 +262,33 @@ def test_a_mistake_in_a_variable_is_named_with_it(read: Read, variable: str, sai
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_refused(read: Read) -> None:
-    assert refused(read, TASKQUEUE_MODE="perhaps").data == {"variable": "TASKQUEUE_MODE"}
+    error = refused(read, TASKQUEUE_MODE="perhaps")
+    assert error.data == {"variable": "TASKQUEUE_MODE"}
+    assert "unset it" in error.hint, "beside a MYCELIUM_MODE it would still be refused"
 
 
 def test_two_variables_that_contradict_each_other_are_refused(read: Read) -> None:
     error = refused(read, TASKQUEUE_MODE="enabled", MYCELIUM_MODE="redis")
     assert error.data == {"variables": ["MYCELIUM_MODE", "TASKQUEUE_MODE"]}
     assert read(TASKQUEUE_MODE="enabled", MYCELIUM_MODE="taskqueue").settings.coordination.mode == "taskqueue"
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("MYCELIUM_TASKQUEUE_MX", "MYCELIUM_TASKQUEUE_MAX_TASKS"),
+        ("MYCELIUM_REDIS_PASWORD", "MYCELIUM_REDIS_PASSWORD"),
+        ("MYCELIUM_MARKDOWN_DIR", "MYCELIUM_MARKDOWN_FOLDER"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_refused_with_the_nearest_that_does(
+    read: Read, variable: str, nearest: str
+) -> None:
+    error = refused(read, **{variable: "hunter2"})
+    assert error.data == {"variable": variable}
+    assert f"Did you mean {nearest}?" in error.hint
+    assert "hunter2" not in json.dumps(error.as_dict())
+    assert not read(**{variable: ""}).origins
 
 
 @pytest.mark.parametrize("name", ["redis.db", "coordination", "coordination.redis", "coordination.redis.bd", ""])

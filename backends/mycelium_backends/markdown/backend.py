@@ -54,7 +54,7 @@ async def open_backend(url: str, clock: Clock) -> MarkdownBackend:
 
 
 def _open(folder: Folder) -> tuple[FileLock, sqlite3.Connection, Journal]:
-    with translated(folder.path):
+    with translated(folder.path, folder.index):
         check_state(folder.state)
         if folder.log.is_symlink():
             raise damaged(folder.log, A_LINK)
@@ -144,7 +144,7 @@ class MarkdownBackend(SqliteBackend):
         self._watcher.stop()
         self._writer.finish()
         try:
-            with translated(self._folder.path), self._lock.held():
+            with translated(self._folder.path, self._folder.index), self._lock.held():
                 self._files_writer.flush_own()
         except StoreError as error:
             log.warning("closing %s: %s", self._folder.path, error)

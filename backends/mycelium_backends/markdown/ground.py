@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from mycelium.errors import MyceliumError, StoreDamaged
 from mycelium.models import Agent, Record, Task, Trigger, Workflow
@@ -69,14 +70,15 @@ class Ground:
 
     def put_aside(self, broken: Row, before: Row | None) -> None:
         """Put a file aside that cannot be used, with its record as it was last."""
-        log.warning("%s is left alone: %s", self.folder.path / broken.name, broken.fault)
+        if before is None or before.fault != broken.fault:  # a file is tried again whenever another comes or goes
+            log.warning("%s is left alone: %s", self.folder.path / broken.name, broken.fault)
         if before is not None and before.fault is None:
             record, seq = self.index.record(before.kind, before.key)
             body = record.model_dump_json(exclude_defaults=True) if record else None
             broken = replace(broken, seq=seq, body=body, key=before.key)
             self.index.drop(before.kind, before.key)
-        elif before is not None:
-            broken = replace(broken, seq=before.seq, body=before.body)
+        elif before is not None and before.body is not None:
+            broken = replace(broken, seq=before.seq, body=before.body, key=before.key)
         self.index.put(broken)
         self.applier.wrote = True
 
@@ -94,6 +96,8 @@ class Ground:
     def refuse(self, reading: Reading, error: Exception) -> None:
         """Put a file aside that can be read but not be taken up."""
         why = error.message if isinstance(error, MyceliumError) else "another task has its idempotency key"
+        if isinstance(error, StoreDamaged):
+            why = f"it needs {Path(str(error.data['path'])).name}, which cannot be used either"
         ticks = reading.known.ticks if reading.known else (0, 0)
         self.put_aside(replace(reading.row(), fault=why.rstrip("."), ticks=ticks), self.index.row(reading.name))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Trigger, Workflow
+from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, TaskStatus, Trigger, Workflow
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.sections import Glance
 from mycelium_backends.sqlite import connection as connections
@@ -52,6 +52,18 @@ DROP: Final = {
     "workflow": "DELETE FROM workflows WHERE id = ?",
     "trigger": "DELETE FROM triggers WHERE id = ?",
 }
+UNSEEN: Final = """
+WITH broken(id, status) AS (
+    SELECT key, coalesce(json_extract(body, '$.status'), 'pending') FROM files
+    WHERE fault IS NOT NULL AND kind = 'task' AND json_extract(body, '$.workflow_id') = :workflow
+), listed(id) AS (
+    SELECT value FROM workflows, json_each(workflows.body, '$.tasks') WHERE workflows.id = :workflow
+), gone(id, status) AS (
+    SELECT id, coalesce((SELECT json_extract(data, '$.status') FROM events WHERE type = 'task.removed'
+    AND json_extract(data, '$.task_id') = listed.id ORDER BY seq DESC LIMIT 1), 'pending') FROM listed
+    WHERE id NOT IN (SELECT id FROM tasks) AND id NOT IN (SELECT id FROM broken)
+) SELECT id, status FROM broken UNION ALL SELECT id, status FROM gone
+"""
 CHUNK: Final = 500
 """Values in one question."""
 
@@ -228,6 +240,13 @@ class Index:
             " WHERE type IN ('task.created', 'workflow.created', 'trigger.created') GROUP BY 1"
         )
         return dict(rows.fetchall())
+
+    def unseen(self, workflow_id: str) -> dict[str, TaskStatus]:
+        """How those tasks of a workflow stood last whose files are broken or missing, by id.
+
+        One that nobody here has ever read is pending.
+        """
+        return dict(self._execute(UNSEEN, {"workflow": workflow_id}).fetchall())
 
     def glances(self, record: Record) -> dict[str, Glance]:
         """What the record's file tells of other tasks."""

@@ -55,9 +55,15 @@ def read(folder: Folder, index: Index, name: str, kind: str, key: str) -> Readin
     text, seen = folder.read(name)
     said = forms.read(kind, text)
     wanted = forms.key_of(kind, key, said)
-    if any(row.name != name and row.fault is None for row in index.rows_of(kind, wanted)):
-        raise Unreadable(f"another file holds {kind} {wanted} already")
+    for row in index.rows_of(kind, wanted):
+        if row.name != name and (row.fault is None or row.body is not None):
+            raise Unreadable(taken(row.name, kind, wanted))
     return Reading(name, kind, wanted, seen, text, said, index.row(name))
+
+
+def taken(holder: str, kind: str, key: str) -> str:
+    """Why a file cannot hold a record that another one holds."""
+    return f"{holder} holds {kind} {key} already"
 
 
 def is_foreign(reading: Reading, index: Index) -> bool:

@@ -30,7 +30,7 @@ from mycelium_backends.markdown.index import Row
 from mycelium_backends.markdown.journal import digest_of
 from mycelium_backends.markdown.log import Unparsable, check_format, events_in, numbered
 from mycelium_backends.markdown.names import kind_and_key
-from mycelium_backends.markdown.reading import FAULTS, Reading, is_foreign, read, reason_of, wanted_by
+from mycelium_backends.markdown.reading import FAULTS, Reading, is_foreign, read, reason_of, taken, wanted_by
 from mycelium_backends.markdown.takeover import take_over
 from mycelium_backends.markdown.view import Outdated
 
@@ -75,14 +75,29 @@ class TakeUp:
         """
         names = list(names)
         self._wait_for_missing(names)
-        readings = [reading for name in names if (reading := self._read(name)) is not None]
+        gone = any(self._index.row(name) is not None and not self._folder.signature(name) for name in names)
+        taken_up = self._take_all(names)
+        if gone or any(each.known is None or each.known.fault for each in taken_up):
+            self._try_again({each.name for each in taken_up})
+
+    def _take_all(self, names: Iterable[str]) -> list[Reading]:
+        """Take up those of these files that can be read."""
+        readings = self._one_each(reading for name in names if (reading := self._read(name)) is not None)
         mended = [replace(each, known=self._ground.bring_back(each.known)) if each.known else each for each in readings]
         foreign = {each.name: each for each in mended if is_foreign(each, self._index)}
         if foreign:
             take_over(self._ground, [*foreign.values()])
         self._by_hand([each for each in mended if each.name not in foreign])
-        if any(each.known is None or each.known.fault for each in mended):
-            self._try_again({each.name for each in mended})
+        return mended
+
+    def _one_each(self, readings: Iterable[Reading]) -> list[Reading]:
+        """Of files that say one id, the one that was it before, else the first by name; the others are put aside."""
+        kept: dict[tuple[str, str], Reading] = {}
+        for each in sorted(readings, key=lambda each: (each.known is None or each.known.body is None, each.name)):
+            holder = kept.setdefault((each.kind, each.key), each)
+            if holder is not each:
+                self._put_aside(each.name, each.signature, taken(holder.name, each.kind, each.key))
+        return list(kept.values())
 
     def _wait_for_missing(self, names: Sequence[str]) -> None:
         """Some programs save by renaming the old file and writing a new one: give them the time to."""
@@ -93,11 +108,10 @@ class TakeUp:
             missing = [name for name in missing if not self._folder.signature(name)]
 
     def _try_again(self, besides: set[str]) -> None:
-        """New files are there: others that were refused before may have waited for them."""
+        """Files have come or gone: others that were refused before may have waited for that."""
         self._again = {row.name for row in self._index.faults() if row.body is None and row.name not in besides}
-        found = [reading for name in sorted(self._again) if (reading := self._read(name)) is not None]
+        self._take_all(sorted(self._again))
         self._again = set()
-        self._by_hand([each for each in found if not each.said.written])
 
     def _by_hand(self, by_hand: list[Reading]) -> None:
         """Do what people did, each after those it waits on."""
@@ -120,9 +134,13 @@ class TakeUp:
         try:
             return read(self._folder, self._index, name, *found)
         except FAULTS as error:
-            why = reason_of(error)
-            self._ground.put_aside(Row(name, *found, seen, why, False, (0, 0)), row)
+            self._put_aside(name, seen, reason_of(error))
             return None
+
+    def _put_aside(self, name: str, seen: str, why: str) -> None:
+        found = kind_and_key(name)
+        assert found is not None
+        self._ground.put_aside(Row(name, *found, seen, why, False, (0, 0)), self._index.row(name))
 
     def _take(self, reading: Reading, others: Sequence[str]) -> bool:
         """Do what a person did. False if it should be tried again after these other files, that it may wait on."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import TypeVar
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import ClaimRequest, Record, Task
+from mycelium.models import ClaimRequest, Record, Task, TaskStatus
 from mycelium.models.base import is_id
 from mycelium.rules import Waiter
 from mycelium_backends.markdown.folder import Folder
@@ -51,6 +51,12 @@ class MarkdownView(SqliteView):
             for waiters in super().waiters(task_ids)
         ]
 
+    def workflow_has(self, workflow_id: str, statuses: Set[TaskStatus], besides: Set[str]) -> bool:
+        # A task whose file is broken or away is open for as long as nobody has known it to end.
+        return super().workflow_has(workflow_id, statuses, besides) or any(
+            status in statuses and key not in besides for key, status in self._index.unseen(workflow_id).items()
+        )
+
     def next_ready(self, request: ClaimRequest) -> Task | None:
         task = super().next_ready(request)
         if task is not None:
@@ -85,6 +91,9 @@ class MarkdownView(SqliteView):
                 raise Outdated(row.name)
         if rows and rows[0].fault is not None:
             raise damaged(self._folder.path / rows[0].name, rows[0].fault)
-        for name in names_for(kind, key) if not rows and is_id(key) else ():
-            if os.path.lexists(self._folder.path / name) and self._index.row(name) is None:
-                raise Outdated(name)
+        names = names_for(kind, key) if not rows and is_id(key) else ()
+        if new := [name for name in names if self._is_new(name)]:
+            raise Outdated(*new)
+
+    def _is_new(self, name: str) -> bool:
+        return os.path.lexists(self._folder.path / name) and self._index.row(name) is None

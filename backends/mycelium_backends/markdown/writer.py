@@ -41,7 +41,7 @@ class MarkdownWriter(Writer):
 
     def _commit(self, group: list[Job]) -> bool:
         changed: list[str] = []
-        with translated(self._folder.path):
+        with translated(self._folder.path, self._folder.index):
             for _ in range(TRIES):
                 try:
                     return self._try(group, changed)
@@ -121,7 +121,7 @@ class MarkdownWriter(Writer):
     def flush_own(self) -> None:
         """`flush`, if this process has written anything. With the lock held, when nothing is under way."""
         if self._wrote:
-            with translated(self._folder.path):
+            with translated(self._folder.path, self._folder.index):
                 self.flush()
 
 

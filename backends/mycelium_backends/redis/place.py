@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from redis.exceptions import RedisError
@@ -12,13 +13,15 @@ from redis.exceptions import RedisError
 from mycelium.errors import MyceliumError
 from mycelium.place import Finding, NamedPlace
 from mycelium_backends.redis.address import Address, parse
-from mycelium_backends.redis.errors import schema, translated
+from mycelium_backends.redis.errors import damaged, schema, translated
 from mycelium_backends.redis.probe import Client, clients, refused
-from mycelium_backends.redis.scripts import OLDER, SCHEMA
+from mycelium_backends.redis.scripts import OLDER, SCHEMA, script
 from mycelium_backends.redis.tongue import mistaken_form
 
 OLDEST: Final = 7
 """The first major version whose scripts do all that ours want."""
+STEP: Final = 1000
+"""Keys that are looked at in one journey."""
 
 
 def find_place(url: str) -> RedisPlace:
@@ -82,6 +85,23 @@ class RedisPlace(NamedPlace):
         return RedisCluster(**{name: told[name] for name in ("host", "port", "username", "password")})
 
     def _store(self, client: Client) -> Iterator[Finding]:
+        strays = [*self._strays(client)]
+        yield from strays
+        if not strays:
+            yield from self._contents(client)
+
+    def _strays(self, client: Client) -> Iterator[Finding]:
+        """What other programs have put where the store's own belongs."""
+        prefix = self.address.prefix
+        keys = client.scan_iter(match=f"{prefix}*", count=STEP)
+        text = script("examine").text
+        while some := [*islice(keys, STEP)]:
+            for key, wanted in client.eval(text, len(some) + 1, f"{prefix}store:meta", *some):
+                said = f"{key.decode(errors='replace')} is not a {wanted.decode()}"
+                problem = damaged(self.url, said)
+                yield Finding("key", problem.message, "fail", problem.hint)
+
+    def _contents(self, client: Client) -> Iterator[Finding]:
         meta: Mapping[bytes, bytes] = client.hgetall(f"{self.address.prefix}store:meta")
         if not meta:
             yield Finding("store", "not there yet; the first agent or `mycelium create` makes it")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import glob
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 from mycelium.errors import (
@@ -23,12 +25,21 @@ PRIMARY: Final = 0xFF
 """The part of an extended result code that names its family."""
 
 
+WRITES: Final = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""What SQLite says of any failed write but one to a disk without room; also of one beyond a quota or a limit."""
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+PROBE: Final = 64 * 1024
+"""Bytes that have room where a write did not fail for want of it."""
+
+
 @contextmanager
-def translated(path: Path) -> Generator[None]:
-    """Let nothing of the driver's or the system's out of this block."""
+def translated(path: Path, database: Path | None = None) -> Generator[None]:
+    """Let nothing of the driver's or the system's out of this block. `database` is SQLite's file, if not `path`."""
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in WRITES and _has_no_room(database or path):
+            raise full(path) from error
         raise from_sqlite(error, path) from error
     except OSError as error:
         raise from_system(error, path) from error
@@ -57,10 +68,23 @@ def from_system(error: OSError, path: Path) -> MyceliumError:
     match error.errno:
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return read_only(path)
-        case errno.ENOSPC | errno.EDQUOT:
+        case code if code in NO_ROOM:
             return full(path)
         case _:
             return unavailable(path, str(error))
+
+
+def _has_no_room(database: Path) -> bool:
+    """Whether a file beside this one cannot grow beyond it and its log, which SQLite does not tell."""
+    try:
+        size = max(file.stat().st_size for file in database.parent.glob(f"{glob.escape(database.name)}*"))
+        with TemporaryFile(dir=database.parent, buffering=0) as probe:
+            probe.seek(size)
+            return probe.write(bytes(PROBE)) < PROBE
+    except OSError as error:
+        return error.errno in NO_ROOM
+    except ValueError:  # the database was removed
+        return False
 
 
 def unavailable(path: Path, why: str) -> BackendUnavailable:
@@ -95,7 +119,7 @@ def read_only(path: Path) -> StoreReadOnly:
 def full(path: Path) -> StoreFull:
     return StoreFull(
         f"There is no room left to write the store {path}; this change was not made.",
-        hint="Free some space on that disk and call again.",
+        hint="Free some space on that disk, or raise the quota or the limit on files' sizes, and call again.",
         path=str(path),
     )
 
