@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mycelium import Mycelium
 from mycelium.backend import Backend
 from mycelium.errors import StoreDamaged
 from mycelium.models import ClaimRequest, Keeper, Record, Task, Trigger, lane_fits
@@ -15,6 +16,7 @@ from mycelium.rules import Change, View, grant
 from mycelium_backends.redis import open_backend
 from tests.support.clock import FakeClock
 from tests.support.redis import RedisServer
+from tests.support.store import claimed
 
 ODD: Sequence[str] = ("a", "a:b", '["a"', "ä", "🍄", 'quo"ted', "back\\slash", ";")
 """Names of queues and capabilities that a key or a pattern could mistake for something else."""
@@ -139,6 +141,27 @@ async def test_who_still_waits_on_others_waits_again_for_what_is_tried_again(
         await backend.commit(puts(*free))
         with redis.plain() as plain:
             assert plain.keys("{k-retry}:store:wait*") == []
+
+
+async def test_a_completion_looks_no_further_than_at_those_that_wait_on_it(
+    redis: RedisServer, clock: FakeClock
+) -> None:
+    layers = [[f"{layer}-{number}" for number in range(10)] for layer in range(4)]
+    tasks = [
+        {"name": name, "depends_on": below}
+        for layer, below in zip(layers, [[], *layers], strict=False)
+        for name in layer
+    ]
+    async with (
+        opened(redis, "k-layers", clock) as backend,
+        Mycelium.over(backend, agent="ada", clock=clock, background=False) as m,
+    ):
+        workflow = await m.create_workflow("w", tasks, mode="dag")
+        await claimed(m, workflow.tasks[0])
+        with redis.plain() as plain:
+            before = plain.info("commandstats")["cmdstat_scard"]["calls"]
+            await m.complete_task(workflow.tasks[0])
+            assert plain.info("commandstats")["cmdstat_scard"]["calls"] == before + 10
 
 
 async def test_a_trigger_that_was_removed_and_came_back_is_not_taken_for_the_old_one(
