@@ -152,7 +152,9 @@ class FactsView:
     def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
         unknown = [key for key in task_ids if key not in self._facts.waiters]
         if unknown:
-            raise Missing(["waiters", unknown])
+            # Most outcomes end with those that wait on them. Who asks again is following those that can no longer run.
+            follows = bool(self._facts.waiters)
+            raise Missing(["waiters", unknown, follows])
         found = [self._facts.waiters[key] for key in task_ids]
         for key, waiters in zip(task_ids, found, strict=True):
             self._note("waiters", key, waiters.added)

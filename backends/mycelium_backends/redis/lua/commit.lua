@@ -92,18 +92,27 @@ local function wrong_of_waiting(new)
   end
 end
 
+-- Asked before anything else, since it is their indexes that all else is asked of.
+local function wrong_of_kinds(change)
+  for _, records in ipairs({change.puts, change.removes}) do
+    for _, each in ipairs(records) do
+      local at = wrong_of_rare(each[1])
+      if at then return at end
+    end
+  end
+end
+
 local function wrong_of(change)
   for _, put in ipairs(change.puts) do
     local kind, key = put[1], put[2]
     local at = kind == 'task' and wrong_of_task(key, put[4])
       or VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash')
       or kind == 'workflow' and wrong(S .. 'workflow:' .. key .. ':counts', 'hash')
-      or wrong_of_rare(kind)
     if at then return at end
   end
   for _, gone in ipairs(change.removes) do
     local kind, key = gone[1], gone[2]
-    local at = VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash') or wrong_of_rare(kind)
+    local at = VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash')
     if at then return at end
   end
   for _, new in ipairs(change.waiting) do
@@ -400,6 +409,8 @@ local function apply(change, texts)
 end
 
 local function answer(change, texts)
+  local at = wrong_of_kinds(change)
+  if at then return {'type', at} end
   if not still_true(change.seen) then return {'stale'} end
   local refusal = obstacle(change)
   if refusal then return refusal end

@@ -68,13 +68,13 @@ function questions.waits(ids, wanted)
   return found
 end
 
--- Who waits on these tasks, who on those, and so on: when one can no longer run, the others may follow.
-function questions.waiters(ids)
+-- Who waits on these tasks; if wanted also who on those, and so on: when one can no longer run, the others may follow.
+function questions.waiters(ids, follow)
   local found, queue, known, asked = {}, ids, {}, #ids
   for _, id in ipairs(ids) do
     known[id] = true
   end
-  while #found < #queue and (#found < asked or #queue < MANY) do
+  while #found < #queue and (#found < asked or follow and #queue < MANY) do
     local next = waiters_of(queue[#found + 1])
     found[#found + 1] = next
     for _, waiter in ipairs(next[3]) do
