@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mycelium.errors import InvalidConfig
 from mycelium.settings.file import content_of, values_in
-from mycelium.settings.model import Coordination, Section
+from mycelium.settings.model import Coordination, Section, Tools
 from mycelium.settings.names import settings
 from mycelium.settings.origin import Layer, Origin, nested
 from mycelium.settings.problems import explained
@@ -33,6 +33,7 @@ SWITCH: Final[Mapping[str, bool]] = {
 class WholeFile(Section):
     """What a file may hold."""
 
+    tools: Tools = "core"
     coordination: Coordination = Coordination()
 
 

@@ -14,6 +14,8 @@ from mycelium.settings.addresses import checked_address
 Mode: TypeAlias = Literal["auto", "redis", "taskqueue", "sqlite", "markdown", "memory"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)
 
+Tools: TypeAlias = Literal["core", "all"]
+
 Address = Annotated[str, AfterValidator(checked_address)]
 Timeout = Annotated[float, Field(gt=0, le=3600)]
 
@@ -117,4 +119,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    tools: Tools = _setting(
+        "core",
+        "Which tools agents are offered: the core, or all, which adds triggers and control of workflows.",
+        "MYCELIUM_TOOLS",
+    )
     coordination: Coordination = Coordination()

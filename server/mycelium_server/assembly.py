@@ -13,6 +13,7 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
 )
@@ -20,6 +21,7 @@ from mcp_types import (
 from mycelium import Mycelium
 from mycelium.client.base import checked
 from mycelium.client.ids import new_name
+from mycelium_server.asking import Person
 from mycelium_server.calls import answer
 from mycelium_server.session import Opener, Session, session, session_of
 from mycelium_server.version import own_version
@@ -54,10 +56,11 @@ def build_server(opener: Opener, tools: Sequence[Tool] = CORE) -> Server[Session
             raise MCPError(INVALID_PARAMS, "Invalid cursor: all tools are on the first page.")
         return ListToolsResult(tools=[tool.listed for tool in tools])
 
-    async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         if params.name not in by_name:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
-        return await answer(by_name[params.name], session_of(context), params.arguments or {})
+        person = Person(context, params)
+        return await answer(by_name[params.name], session_of(context), params.arguments or {}, person)
 
     def lifespan(_server: Server[Session]) -> AbstractAsyncContextManager[Session]:
         return session(opener)

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, InputRequiredResult
 
 from mycelium import MyceliumError
+from mycelium_server.asking import Person
 from mycelium_server.session import Session
 from mycelium_tools.agents import set_agent_status
 from mycelium_tools.registry import Tool
@@ -23,13 +24,17 @@ class InternalError(MyceliumError):
     code = "internal_error"
 
 
-async def answer(tool: Tool, session: Session, arguments: Mapping[str, Any]) -> CallToolResult:
-    """Call the tool and give its reply, or the error that says what to do."""
+async def answer(
+    tool: Tool, session: Session, arguments: Mapping[str, Any], person: Person
+) -> CallToolResult | InputRequiredResult:
+    """Call the tool and give its reply, or the error that says what to do, or what its person is to be asked first."""
     try:
         checked = tool.checked(arguments)
         client = await session.client()
         if not _speaks_for_another(tool, checked):
             await session.see()
+        if (question := await person.asked(client, tool, checked)) is not None:
+            return question
         session.said_offline = _says_offline(tool, checked, client.agent)
         return (await tool.function(client, **checked)).result()
     except MyceliumError as error:

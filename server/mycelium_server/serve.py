@@ -16,6 +16,7 @@ from mycelium.errors import InvalidInput
 from mycelium_server.assembly import build_server, store_at
 from mycelium_server.logs import log_to_stderr
 from mycelium_server.stdio import stdio_streams
+from mycelium_tools.profiles import PROFILES, Profile
 
 EXPLANATION: Final = (
     "This speaks MCP over stdin and stdout, and waits for a client, which usually starts it by itself: "
@@ -23,7 +24,7 @@ EXPLANATION: Final = (
 )
 
 
-async def serve_stdio(*, url: str, agent: str | None) -> None:
+async def serve_stdio(*, url: str, agent: str | None, profile: Profile = "core") -> None:
     """Serve the store at `url` until the client goes, or SIGTERM or SIGINT comes; then close it in order.
 
     `agent` is the connection's name; one is made unless given. `MYCELIUM_LOG` is the level of logs on stderr.
@@ -34,7 +35,7 @@ async def serve_stdio(*, url: str, agent: str | None) -> None:
     """
     _check_streams()
     log_to_stderr(os.environ.get("MYCELIUM_LOG") or "WARNING")
-    server = build_server(store_at(url, agent))
+    server = build_server(store_at(url, agent), PROFILES[profile])
     by_hand = os.isatty(0)
     async with stdio_streams() as (read_stream, write_stream):
         async with _until_told_to_end() as told:

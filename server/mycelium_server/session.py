@@ -65,6 +65,8 @@ class Session:
         self._seen = anyio.Event()
         self.said_offline = False
         """Whether the agent's last word was that it is offline, which then stays so."""
+        self.unanswered: set[str] = set()
+        """Questions to the person at the other end that they did not answer, and are not to be bothered with again."""
 
     async def client(self) -> Mycelium:
         """The open store; waits until it is.

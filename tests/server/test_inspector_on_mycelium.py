@@ -22,7 +22,7 @@ def server(folder: Path) -> list[str]:
 async def test_inspector_finds_nothing_to_blame_in_the_tools(inspector: Inspector, tmp_path: Path, era: Era) -> None:
     listed = await inspector.list_tools(server(tmp_path), era=era)
     assert (listed.code, listed.findings) == (OK, [])
-    assert len(listed.result["tools"]) == 16
+    assert len(listed.result["tools"]) == 17
 
 
 @both_eras

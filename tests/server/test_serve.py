@@ -133,7 +133,7 @@ async def test_a_damaged_store_is_named_in_the_reply_and_on_stderr(tmp_path: Pat
         assert refused["isError"]
         assert refused["structuredContent"]["error"]["code"] == "store_damaged"
         say(process, request(2, "tools/list", {}))
-        assert len(answer(process.stdout)["result"]["tools"]) == 16
+        assert len(answer(process.stdout)["result"]["tools"]) == 17
         _, err = process.communicate(timeout=PATIENCE)
     assert err.count(b"\n") == 1
     assert b"the store is not open: " in err

@@ -45,7 +45,7 @@ async def test_tools_are_listed_before_the_store_is_open(backend: MemoryBackend)
     with anyio.fail_after(10):
         async with served(slow) as ada, anyio.create_task_group() as tasks:
             tasks.start_soon(ada.ask, "get_stats")
-            assert len((await ada.client.list_tools()).tools) == 16
+            assert len((await ada.client.list_tools()).tools) == 17
             gate.set()
 
 

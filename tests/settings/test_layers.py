@@ -97,7 +97,7 @@ def test_variables_go_over_the_file_and_flags_over_variables(read: Read, file: P
 def test_every_setting_has_a_variable_of_its_own(read: Read, name: str) -> None:
     first, *_ = variables = settings()[name].variables
     assert first == f"MYCELIUM_{name.removeprefix('coordination.').upper().replace('.', '_')}"
-    texts = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x"}
+    texts = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x", "tools": "all"}
     value = texts.get(name.rpartition(".")[2], "11")
     for variable in variables:
         said = "enabled" if variable == "TASKQUEUE_MODE" else value
@@ -324,3 +324,13 @@ def test_every_folder_s_name_gives_a_namespace(name: str) -> None:
 )
 def test_nesting_and_flattening_undo_each_other(values: dict[str, object]) -> None:
     assert flat(nested(values)) == values
+
+
+def test_which_tools_agents_are_offered_is_settled_beside_the_store(file: Path, read: Read) -> None:
+    assert read().settings.tools == "core"
+    file.write_text(json.dumps({"tools": "all"}))
+    assert read().settings.tools == "all"
+    assert read(MYCELIUM_TOOLS="core").settings.tools == "core"
+    assert str(read(MYCELIUM_TOOLS="core").origin("tools")) == "variable MYCELIUM_TOOLS"
+    with pytest.raises(InvalidConfig, match="variable MYCELIUM_TOOLS: tools"):
+        read(MYCELIUM_TOOLS="none")

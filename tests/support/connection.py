@@ -11,6 +11,7 @@ from mcp_types import CallToolResult, TextContent
 from mycelium import Mycelium
 from mycelium.backend import Backend
 from mycelium_server.assembly import build_server
+from mycelium_tools.profiles import PROFILES, Profile
 
 PATIENCE = 20.0  # seconds: a bound for a broken build, never reached otherwise
 
@@ -53,8 +54,13 @@ def text_of(result: CallToolResult) -> str:
 
 
 @asynccontextmanager
-async def connect(backend: Backend, agent: str = "ada", *, mode: str = "legacy") -> AsyncGenerator[Connection, None]:
-    """Connect `agent` to this store; `mode` "legacy" is the handshake era, "auto" the stateless one."""
-    server = build_server(lambda: Mycelium.over(backend, agent=agent))
-    async with Client(server, mode=mode) as client:
+async def connect(
+    backend: Backend, agent: str = "ada", *, mode: str = "legacy", profile: Profile = "core", **options: Any
+) -> AsyncGenerator[Connection, None]:
+    """Connect `agent` to this store; `mode` "legacy" is the handshake era, "auto" the stateless one.
+
+    `options` are what the SDK's client takes, such as `elicitation_callback`.
+    """
+    server = build_server(lambda: Mycelium.over(backend, agent=agent), PROFILES[profile])
+    async with Client(server, mode=mode, **options) as client:
         yield Connection(client)

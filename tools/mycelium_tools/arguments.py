@@ -15,8 +15,17 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import DatetimeSchema, DictSchema, NullableSchema, WithDefaultSchema
 
-NUMBERS: Final = ("max_attempts", "retry_backoff", "timeout_seconds")
-"""The fields of a workflow's task that are numbers."""
+NUMBERS: Final = (
+    "max_attempts",
+    "retry_backoff",
+    "timeout_seconds",
+    "seconds",
+    "tokens",
+    "turns",
+    "every_seconds",
+    "value",
+)
+"""The fields that are numbers, of the tasks of a workflow, of budgets and of triggers."""
 
 
 class Arguments(BaseModel):
@@ -59,12 +68,24 @@ def _tasks(value: object) -> object:
     return [_with_numbers(task) for task in cast("list[object]", listed)] if isinstance(listed, list) else listed
 
 
-def _with_numbers(task: object) -> object:
-    """A task of a workflow as the library takes it, which wants numbers where these models write text."""
-    if not isinstance(task, dict):
-        return task
-    fields = cast("dict[str, object]", task)
-    return {**fields, **{name: _plain(fields[name]) for name in NUMBERS if name in fields}}
+def _with_numbers(spec: object) -> object:
+    """A task or a workflow as the library takes it, which wants numbers where these models write text."""
+    if not isinstance(spec, dict):
+        return spec
+    fields = cast("dict[str, object]", spec)
+    within = {name: _with_numbers(fields[name]) for name in ("undo", "workflow", "budget") if name in fields}
+    inner = fields.get("tasks")
+    if isinstance(inner, list):
+        within["tasks"] = [_with_numbers(task) for task in cast("list[object]", inner)]
+    return {**fields, **within, **{name: _plain(fields[name]) for name in NUMBERS if name in fields}}
+
+
+def _parts_with_numbers(value: object) -> object:
+    """The same for each of the things that an object has: what a trigger's `when` and `then` look like."""
+    parts = _object(value)
+    if not isinstance(parts, dict):
+        return parts
+    return {name: _with_numbers(_unquoted(part)) for name, part in cast("dict[str, object]", parts).items()}
 
 
 def _plain(value: object) -> object:
@@ -100,9 +121,13 @@ TextOrObject: TypeAlias = Annotated[
 ]
 """Listed as text, which every client can send; an object is as good."""
 
+Parts: TypeAlias = Annotated[dict[str, Any], BeforeValidator(_parts_with_numbers)]
+"""Of a trigger."""
+Amounts: TypeAlias = Annotated[dict[str, Any], BeforeValidator(lambda value: _with_numbers(_object(value)))]
+"""Of a budget."""
 Tasks: TypeAlias = Annotated[list[str | dict[str, Any]], BeforeValidator(_tasks)]
 
-LeaseToken: TypeAlias = Annotated[Whole | None, Field(description="If claimed on another connection")]
+LeaseToken: TypeAlias = Annotated[Whole | None, Field(description="If claimed elsewhere")]
 
 
 class _Terse(GenerateJsonSchema):
@@ -128,7 +153,11 @@ class _Terse(GenerateJsonSchema):
 
 
 def terse_schema(arguments: type[Arguments]) -> dict[str, Any]:
-    """The JSON schema of a tool's arguments, as short as it can be."""
+    """The JSON schema of a tool's arguments, as short as it can be.
+
+    That unknown arguments are refused goes without saying: an error names them, where a listing would say it of each
+    tool to every agent.
+    """
     schema = arguments.model_json_schema(schema_generator=_Terse)
-    body = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+    body = {key: value for key, value in schema.items() if key not in {"title", "description", "additionalProperties"}}
     return {"type": "object", "properties": {}, **body}

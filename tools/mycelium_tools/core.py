@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mycelium_tools import agents, events, store, tasks, workflows
+from mycelium_tools import agents, events, store, tasks, waiting, workflows
 
 CORE: Final = (
     tasks.create_task,
@@ -20,6 +20,7 @@ CORE: Final = (
     agents.list_agents,
     events.publish_event,
     events.read_events,
+    waiting.wait_for,
     workflows.create_workflow,
     workflows.get_workflow,
     store.get_stats,
@@ -27,6 +28,6 @@ CORE: Final = (
 
 INSTRUCTIONS: Final = (
     "Shared work of a team of agents. To work: claim_task, do it, update_task now and then, complete_task or "
-    "fail_task; repeat. To hand work out: create_task or create_workflow. To wait for anything: read_events "
-    "with wait_seconds. Errors say what to do next."
+    "fail_task; repeat. To hand work out: create_task or create_workflow. To wait: wait_for a task, a "
+    "workflow or an event, or read_events with wait_seconds. Errors say what to do next."
 )

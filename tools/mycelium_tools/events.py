@@ -35,9 +35,7 @@ async def read_events(
         Texts, Field(description="e.g. tasks:events, agents:events, workflows:events; default all")
     ] = [],  # noqa: B006  pydantic copies it for each call
     after: Annotated[Whole | None, Field(description="cursor of last reply; default: the newest")] = None,
-    wait_seconds: Annotated[
-        Number, Field(description="Wait this long for the first; stay under your client's timeout")
-    ] = 0,
+    wait_seconds: Annotated[Number, Field(description="Stay under your client's timeout")] = 0,
     limit: Whole = 50,
 ) -> Reply:
     """The log: SEQ CHANNEL TYPE AGENT DATA. Never poll: wait_seconds blocks until something happens."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mycelium import Mycelium
 from mycelium.models import Page, Priority, RunWhen, Task, TaskStatus
-from mycelium_tools.arguments import LeaseToken, Moment, Number, Object, TextOrObject, Texts, Whole
+from mycelium_tools.arguments import Amounts, LeaseToken, Moment, Number, Object, TextOrObject, Texts, Whole
 from mycelium_tools.lines import listed_tasks, room_for, taken, task_details, task_line
 from mycelium_tools.paging import fitting, full_page, within
 from mycelium_tools.records import short_task_record, task_record
@@ -21,7 +21,7 @@ async def create_task(
     m: Mycelium,
     type: Annotated[str, Field(description="Kind of work")],
     title: str = "",
-    payload: Annotated[Object | None, Field(description="Input, at most 1 MiB")] = None,
+    payload: Annotated[Object | None, Field(description="Input")] = None,
     assigned_to: Annotated[str | None, Field(description="Agent who alone may claim it")] = None,
     depends_on: Annotated[Texts, Field(description="Task ids")] = [],  # noqa: B006  pydantic copies it for each call
     priority: Priority = "normal",
@@ -30,6 +30,10 @@ async def create_task(
     timeout_seconds: Annotated[Number | None, Field(description="Limit of one attempt")] = None,
     not_before: Annotated[Moment | None, Field(description="ISO 8601 with zone")] = None,
     idempotency_key: Annotated[str | None, Field(description="Same key, same task")] = None,
+    queue: str | None = None,
+    capabilities: Annotated[Texts, Field(description="Needed to claim it")] = [],  # noqa: B006  as above
+    approval: Annotated[str | None, Field(description="Asks a person first")] = None,
+    budget: Annotated[Amounts | None, Field(description="seconds, tokens, turns")] = None,
 ) -> Reply:
     """Add a task for any agent to claim. Returns task_id. It waits until depends_on have ended."""
     task = await m.create_task(
@@ -44,6 +48,10 @@ async def create_task(
         timeout_seconds=timeout_seconds,
         not_before=not_before,
         idempotency_key=idempotency_key,
+        queue=queue,
+        capabilities=capabilities,
+        approval=approval,
+        budget=budget,
     )
     return Reply(f"task_id: {task_line(task)}", {"task_id": task.id, **await _structured(m, task)})
 
@@ -63,7 +71,7 @@ async def list_tasks(
     ready: Annotated[bool, Field(description="Claimable now")] = False,
     assigned_to: str | None = None,
     workflow_id: str | None = None,
-    search: Annotated[str | None, Field(description="Text in id, type or title")] = None,
+    search: str | None = None,
     limit: Whole = 20,
     cursor: Annotated[str | None, Field(description="From last reply")] = None,
 ) -> Reply:
@@ -93,14 +101,13 @@ async def claim_task(
     agent: Annotated[str | None, Field(description="Default: you")] = None,
     task_id: Annotated[str | None, Field(description="Default: the most urgent")] = None,
     types: Annotated[Texts, Field(description="Only these")] = [],  # noqa: B006  as above
+    queues: Texts = [],  # noqa: B006  as above
     lease_seconds: Number = 60,
 ) -> Reply:
-    """Take a ready task; nobody else gets it.
-
-    Your lease is renewed while you are connected. Do the work, then complete_task or fail_task. If nothing is
-    ready, wait in read_events.
-    """
-    task = await m.claim_task(agent=agent or None, task_id=task_id, types=types, lease_seconds=lease_seconds)
+    """Take a ready task; nobody else gets it. Your lease is renewed while you are connected."""
+    task = await m.claim_task(
+        agent=agent or None, task_id=task_id, types=types, queues=queues, lease_seconds=lease_seconds
+    )
     if task is None:
         return Reply("Nothing is ready. Wait: read_events channels=[tasks:events] wait_seconds=50.", {"task": None})
     text = f"{task_details(task)}\nlease_token: {task.token}"
@@ -113,13 +120,16 @@ async def update_task(
     task_id: str,
     progress: Annotated[Number | None, Field(description="0 to 1")] = None,
     note: str | None = None,
-    release: Annotated[bool, Field(description="Give it back")] = False,
+    spent: Annotated[Amounts | None, Field(description="More tokens, turns")] = None,
+    release: bool = False,
     lease_token: LeaseToken = None,
 ) -> Reply:
-    """Report progress on a task you hold, or give it back."""
+    """Report progress on a task you hold, or release it."""
     return await _answer(
         m,
-        await m.update_task(task_id, progress=progress, note=note, release=release, lease_token=lease_token),
+        await m.update_task(
+            task_id, progress=progress, note=note, spent=spent, release=release, lease_token=lease_token
+        ),
     )
 
 
@@ -130,7 +140,7 @@ async def complete_task(
     result: Annotated[Object | None, Field(description="For those who depend on it")] = None,
     lease_token: LeaseToken = None,
 ) -> Reply:
-    """Finish a task you hold, with its result. Tasks that wait on it become ready."""
+    """Finish a task you hold, with its result."""
     return await _answer(m, await m.complete_task(task_id, result, lease_token=lease_token))
 
 
@@ -138,7 +148,7 @@ async def complete_task(
 async def fail_task(
     m: Mycelium,
     task_id: str,
-    error: Annotated[TextOrObject, Field(description="What went wrong")],
+    error: TextOrObject,
     retry: Annotated[bool, Field(description="false: never again")] = True,
     lease_token: LeaseToken = None,
 ) -> Reply:
@@ -151,7 +161,7 @@ async def cancel_task(
     m: Mycelium,
     task_id: str,
     reason: str | None = None,
-    lease_token: Annotated[Whole | None, Field(description="Only if this lease is current")] = None,
+    lease_token: Annotated[Whole | None, Field(description="Only if current")] = None,
 ) -> Reply:
     """Call a task off, whoever holds it. Tasks that need its success are skipped."""
     return await _answer(m, await m.cancel_task(task_id, reason=reason, lease_token=lease_token))

@@ -79,11 +79,23 @@ def mycelium(
 
 @app.command()
 @runs
-async def serve(backend: Backend = "auto", agent: Agent = None) -> None:
+async def serve(
+    tools: Annotated[
+        Literal["core", "all"] | None,
+        typer.Option(
+            envvar="MYCELIUM_TOOLS",
+            show_default=False,
+            help="Offer the core of tools, or all. Without it, what is configured, else the core.",
+        ),
+    ] = None,
+    backend: Backend = "auto",
+    agent: Agent = None,
+) -> None:
     """Serve one MCP client over stdin and stdout."""
+    from mycelium_server.cli.settings import configured_tools
     from mycelium_server.serve import serve_stdio
 
-    await serve_stdio(url=backend, agent=agent)
+    await serve_stdio(url=backend, agent=agent, profile=tools or configured_tools(backend))
 
 
 @app.command()

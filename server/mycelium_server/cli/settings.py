@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from mycelium.errors import MyceliumError
+
 if TYPE_CHECKING:
     from mycelium.settings import Configuration
+    from mycelium.settings.model import Tools
 
 
 MODE: Final = "coordination.mode"
@@ -53,6 +56,19 @@ def _pair(said: str) -> tuple[str, str]:
     if name.strip() == CONFIG_FILE:  # which is not a setting, though it travels with them
         raise typer.BadParameter(f"there is no setting {name.strip()!r}; see {CONFIG}", param_hint=SET)
     return name.strip(), value
+
+
+def configured_tools(backend: str) -> Tools:
+    """The tools that the configuration wants agents to be offered; the core where the backend is a URL.
+
+    A configuration that is wrong is told with the first call, which needs it for the store: until then, the core.
+    """
+    if ":" in backend and not backend.startswith("auto:"):  # before the import, which a server at a URL can do without
+        return "core"
+    try:
+        return _configuration(backend).settings.tools
+    except MyceliumError:
+        return "core"
 
 
 def show_config(backend: str, origin: str, *, as_json: bool) -> None:
