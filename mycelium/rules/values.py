@@ -68,7 +68,7 @@ def _step(value: JsonValue, step: str, so_far: str) -> JsonValue:
             return value[step]
         raise Unresolved(f"{so_far} has no {step!r}; it has {_some(value)}")
     if isinstance(value, list):
-        if step.isascii() and step.isdigit() and int(step[:9]) < len(value):
+        if step.isascii() and step.isdigit() and len(step) < 9 and int(step) < len(value):
             return value[int(step)]
         raise Unresolved(f"{so_far} has no {step!r}; it is a list of {len(value)}")
     raise Unresolved(f"{so_far} is {_kind(value)}, so it has no {step!r}")
@@ -76,7 +76,7 @@ def _step(value: JsonValue, step: str, so_far: str) -> JsonValue:
 
 def _some(names: Mapping[str, object]) -> str:
     every = sorted(names)
-    return ", ".join([*every[:8], "..."] if len(every) > 8 else every) or "nothing"
+    return ", ".join(name[:40] for name in ([*every[:8], "..."] if len(every) > 8 else every)) or "nothing"
 
 
 def _kind(value: JsonValue) -> str:
@@ -132,9 +132,13 @@ def _ordered(condition: Condition, found: JsonValue, where: str) -> bool:
     texts = isinstance(found, str) and isinstance(wanted, str)
     numbers = _is_number(found) and _is_number(wanted)
     if not texts and not numbers:
-        raise Unresolved(f"{where} is {_kind(found)}, which {condition.op!r} cannot compare with {wanted!r}")
+        raise Unresolved(f"{where} is {_kind(found)}, which {condition.op!r} cannot compare with {_said(wanted)}")
     one, two = cast("Any", found), cast("Any", wanted)
     return {">": one > two, ">=": one >= two, "<": one < two, "<=": one <= two}[condition.op]
+
+
+def _said(value: JsonValue) -> str:
+    return repr(value)[:80]
 
 
 def _is_number(value: JsonValue) -> bool:
@@ -148,7 +152,7 @@ def _contains(found: JsonValue, wanted: JsonValue, where: str) -> bool:
         return any(_same(each, wanted) for each in found)
     if isinstance(found, dict) and isinstance(wanted, str):
         return wanted in found
-    raise Unresolved(f"{where} cannot contain {wanted!r}")
+    raise Unresolved(f"{where} cannot contain {_said(wanted)}")
 
 
 def refers(value: JsonValue) -> bool:
@@ -187,7 +191,8 @@ class Binder:
     def condition(self, condition: Condition) -> Condition:
         """The same for a condition's paths."""
         if condition.path is not None:
-            written = ".".join(condition.path) if condition.path[0] not in self.tasks else [*condition.path]
+            exact = condition.path[0] in self.tasks or condition.path[0] in self.roots
+            written = [*condition.path] if exact else ".".join(condition.path)
             return condition.model_copy(update={"path": self.path(cast("JsonValue", written))})
         parts = {
             name: tuple(self.condition(each) for each in joined)
@@ -220,7 +225,7 @@ class Binder:
         return f"It may begin with: {shown}." if shown else "Name the task in depends_on."
 
     def _unknown(self, written: JsonValue, hint: str) -> UnknownReference:
-        said = written if isinstance(written, str) else ".".join(map(str, cast("list[object]", written or [])))
+        said = ".".join(map(str, written)) if isinstance(written, list) else str(written)
         return UnknownReference(
             f"{self.where} refers to {said[:140]!r}, which is not there.", hint=hint, path=said[:500], of=self.where
         )
