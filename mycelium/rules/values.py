@@ -15,6 +15,8 @@ from mycelium.models.values import DEFAULT, FROM, ORDERED, path_of, reference_in
 Look: TypeAlias = Callable[[str], JsonValue]
 """Gives the value that a path begins at. Raises Unresolved where there is none."""
 
+LITERAL: Final = "literal"
+"""Where a reference begins that leads nowhere: its default is meant as it is, though it may look like a reference."""
 OF_A_TASK: Final = ("result", "error", "status")
 """What of a task may be referred to."""
 KINDS: Final[Mapping[type, str]] = {
@@ -26,8 +28,11 @@ class Unresolved(Exception):
     """A value cannot be had; its text says why."""
 
 
-def resolve(value: JsonValue, look: Look, *, only: Set[str] | None = None) -> JsonValue:
+def resolve(value: JsonValue, look: Look, *, only: Set[str] | None = None, again: bool = False) -> JsonValue:
     """The value with every reference in it replaced; where `only` is given, those that begin there.
+
+    What is found is never looked into for references, for it came from others. Where what comes of this is resolved
+    `again` later, it is marked as what it is.
 
     Raises:
         Unresolved: something that is referred to is not there, and there is no default.
@@ -35,13 +40,14 @@ def resolve(value: JsonValue, look: Look, *, only: Set[str] | None = None) -> Js
     written = reference_in(value)
     if written is not None:
         path = path_of(written)
-        return (
-            value if only is not None and path[0] not in only else _referred(cast("dict[str, Any]", value), path, look)
-        )
+        if only is not None and path[0] not in only:
+            return value
+        found = _referred(cast("dict[str, Any]", value), path, look)
+        return {FROM: [LITERAL], DEFAULT: found} if again and refers(found) else found
     if isinstance(value, dict):
-        return {name: resolve(each, look, only=only) for name, each in value.items()}
+        return {name: resolve(each, look, only=only, again=again) for name, each in value.items()}
     if isinstance(value, list):
-        return [resolve(each, look, only=only) for each in value]
+        return [resolve(each, look, only=only, again=again) for each in value]
     return value
 
 
@@ -56,6 +62,8 @@ def _referred(reference: dict[str, JsonValue], path: tuple[str, ...], look: Look
 
 def find(path: tuple[str, ...], look: Look) -> JsonValue:
     """The value at this path. Raises Unresolved, naming the step that leads nowhere."""
+    if path[0] == LITERAL:
+        raise Unresolved("a literal is what its default says, and it has none")
     value = look(path[0])
     for number, step in enumerate(path[1:], 1):
         value = _step(value, step, ".".join(path[:number]))
@@ -207,7 +215,7 @@ class Binder:
             steps = path_of(written)
         except ValidationError:
             raise self._unknown(written, "Write it like survey.result.files.") from None
-        if steps[0] in self.roots:
+        if steps[0] in self.roots or steps[0] == LITERAL:
             return steps
         length = len(steps) if isinstance(written, str) else 1
         found = next((n for n in range(length, 0, -1) if ".".join(steps[:n]) in self.tasks), None)
