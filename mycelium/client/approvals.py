@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from mycelium import rules
 from mycelium.client.base import Base, checked
 from mycelium.models import Task, validated
@@ -11,7 +15,7 @@ from mycelium.models.base import Line, Model
 class Verdict(Model):
     """For checking who says what."""
 
-    by: Line
+    by: Annotated[Line, Field(min_length=1)]
     note: Line
 
 

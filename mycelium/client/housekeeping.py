@@ -114,8 +114,10 @@ class Housekeeping(Base):
             if self.house.mine:
                 self._firing.forget()
             return 0 if self.house.mine else LONGEST_REST
-        await self.housekeep()
+        done = await self.housekeep()
         await self.house.beat()
+        if done:
+            return 0  # there may be more than one look takes
         return self._until((await self.backend.due(limit=1)).next_at)
 
     def _until(self, next_at: datetime | None) -> float:

@@ -113,6 +113,7 @@ class MonitorVerbs(EventVerbs):
                 cursor = page.cursor
                 if any(_is_on(event, state.workflow) for event in page.events):
                     state = await self._work_state(workflow)
+                    watched = {task.id for task in state.tasks}  # what is undone has more of them
                     yield state
                 elif changed := watched.intersection(str(event.data.get("task_id")) for event in page.events):
                     state = await self._newer(state, changed)

@@ -10,8 +10,8 @@ from mycelium import rules
 from mycelium.client.base import checked, within
 from mycelium.client.monitor import MonitorVerbs, WorkState
 from mycelium.errors import NotFound
-from mycelium.models import Event, Task, Then, Trigger, When, Workflow, validated
-from mycelium.models.base import MAX_SECONDS, START_OF_TIME
+from mycelium.models import Event, Task, When, Workflow, validated
+from mycelium.models.base import MAX_SECONDS
 
 
 class WaitVerbs(MonitorVerbs):
@@ -47,14 +47,9 @@ class WaitVerbs(MonitorVerbs):
         """
         if wait_seconds is not None:
             within("wait_seconds", wait_seconds, 0, MAX_SECONDS)
-        wanted = _like(validated(When, event=pattern))
+        wanted = validated(When, event=pattern).event
         with anyio.move_on_after(wait_seconds):
             async for event in self.follow_events(after=after):
-                if rules.matches(wanted, event):
+                if wanted is not None and rules.is_like(wanted, event):
                     return event
         return None
-
-
-def _like(when: When) -> Trigger:
-    """The pattern as what `matches` asks of: a trigger that is never stored."""
-    return Trigger.model_construct(id="wait", when=when, then=Then.model_construct(), created_at=START_OF_TIME, seq=0)

@@ -36,12 +36,20 @@ class Failure(Model):
     retry: StrictBool
 
 
+class Used(Model):
+    """For checking what an agent says it has used up."""
+
+    tokens: Count | None = None
+    turns: Count | None = None
+
+
 class Progress(Model):
     """For checking a progress report that came from outside."""
 
     progress: Share | None = None
     note: Line | None = None
     release: StrictBool = False
+    spent: Used | None = None
 
 
 class Choice(Model):
@@ -49,13 +57,6 @@ class Choice(Model):
 
     types: Annotated[tuple[Label, ...], Field(max_length=100)]
     queues: Annotated[tuple[Label, ...], Field(max_length=100)]
-
-
-class Used(Model):
-    """For checking what an agent says it has used up."""
-
-    tokens: Count | None = None
-    turns: Count | None = None
 
 
 class WorkVerbs(TaskVerbs, Housekeeping):
@@ -182,8 +183,8 @@ class WorkVerbs(TaskVerbs, Housekeeping):
             StaleLease: the lease is no longer current; names the holder.
             BudgetExceeded: the task has used up more than it may, and has failed with that.
         """
-        said = validated(Progress, progress=progress, note=note, release=release)
-        used = validated(Used, **(spent or {}))
+        said = validated(Progress, progress=progress, note=note, release=release, spent=spent)
+        used = said.spent or Used()
         key, token = checked(task_id), self._token(task_id, lease_token)
         if said.release:
             task = await self._commit(lambda view: rules.release_task(view, key, token=token, note=said.note))

@@ -83,6 +83,16 @@ Cursor = Annotated[str, StringConstraints(max_length=256)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_within_limit)]
 
 
+def _value_within(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict | list):
+        _within_limit({"": value})
+    return value
+
+
+JsonWithin = Annotated[JsonValue, AfterValidator(_value_within)]
+"""Any value that fits where a `JsonObject` does."""
+
+
 class Model(BaseModel):
     """A frozen value that refuses unknown fields, NaN and infinity."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mycelium.models.base import MAX_SECONDS, Count, Id, JsonObject, Label, Line, Model, Moment
+from mycelium.models.base import MAX_SECONDS, Count, Id, JsonObject, JsonWithin, Label, Line, Model, Moment
 from mycelium.models.values import Condition
 
 Priority = Literal["low", "normal", "high", "critical"]
@@ -20,6 +21,8 @@ MAX_DEPENDENCIES: Final = 10_000
 """A task may wait on this many others."""
 MAX_TASKS: Final = 10_000
 """A workflow may have this many tasks: they are created in one transaction, for which all others wait."""
+MAX_DEPTH: Final = 10
+"""So many workflows may be within each other: ids grow with each, and readers of JSON refuse to go deeper than 200."""
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -77,7 +80,7 @@ class WorkflowTask(TaskSpec):
     name: Id
     type: Label = ""
     """The name, where no type is given."""
-    for_each: JsonValue = None
+    for_each: JsonWithin = None
     """A list, or a reference to one: the task is done once for each, as a workflow of its own."""
     workflow: WorkflowSpec | None = None
     """What to do instead of handing the task to an agent: a workflow of its own, with the payload as its metadata."""
@@ -89,6 +92,11 @@ class WorkflowTask(TaskSpec):
         if self.max_attempts > 1 and (self.for_each is not None or self.workflow is not None):
             raise PydanticCustomError("attempts", "max_attempts belongs to the tasks within, not to what holds them")
         return self
+
+    @property
+    def depth(self) -> int:
+        """How many workflows it holds within each other."""
+        return 0 if self.workflow is None else self.workflow.depth
 
 
 Tasks = Annotated[tuple[Annotated[WorkflowTask, BeforeValidator(_named)], ...], Field(max_length=MAX_TASKS)]
@@ -104,6 +112,17 @@ class WorkflowSpec(Model):
     metadata: JsonObject = {}
     on_failure: OnFailure = "continue"
     timeout_seconds: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _not_too_deep(self) -> Self:
+        if self.depth > MAX_DEPTH:
+            raise PydanticCustomError("depth", "workflows within workflows, more than {most} deep", {"most": MAX_DEPTH})
+        return self
+
+    @cached_property
+    def depth(self) -> int:
+        """How many workflows there are within each other, with this one."""
+        return 1 + max((task.depth for task in self.tasks), default=0)
 
 
 WorkflowTask.model_rebuild()

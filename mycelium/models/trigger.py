@@ -9,8 +9,8 @@ from pydantic import Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from mycelium.models.agent import AgentStatus
-from mycelium.models.base import Count, Id, Label, Line, Model, Moment, Record
-from mycelium.models.spec import Seconds, TaskSpec, WorkflowSpec
+from mycelium.models.base import MAX_SECONDS, Count, Id, Label, Line, Model, Moment, Record
+from mycelium.models.spec import TaskSpec, WorkflowSpec
 from mycelium.models.values import Condition
 
 TRIGGERS: Final = "triggers:events"
@@ -42,7 +42,7 @@ class OnSchedule(Model):
 
     cron: Annotated[str, Field(max_length=200)] | None = None
     timezone: Annotated[str, Field(max_length=100)] = "UTC"
-    every_seconds: Seconds | None = None
+    every_seconds: Annotated[float, Field(ge=1, le=MAX_SECONDS, strict=True)] | None = None
     at: Moment | None = None
     missed: Missed = "run_once"
 

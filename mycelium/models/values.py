@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias, cast
 from pydantic import BeforeValidator, Field, JsonValue, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from mycelium.models.base import Model
+from mycelium.models.base import JsonWithin, Model
 
 FROM: Final = "$from"
 DEFAULT: Final = "default"
@@ -51,7 +51,7 @@ class Condition(Model):
 
     path: Path | None = None
     op: Operator = "=="
-    value: JsonValue = None
+    value: JsonWithin = None
     all: Conditions | None = None
     any: Conditions | None = None
     none: Conditions | None = None

@@ -4,7 +4,7 @@ from mycelium.rules.agents import expire_agent, leave_agent, remove_agent, repor
 from mycelium.rules.approvals import approve_task, reject_task
 from mycelium.rules.creation import create_task, create_tasks
 from mycelium.rules.events import publish_event, publish_events
-from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, matches
+from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, is_like, matches
 from mycelium.rules.house import keep_house, leave_house, take_house
 from mycelium.rules.leases import claim_task, grant, renew_lease
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
@@ -48,6 +48,7 @@ __all__ = [
     "fire_on_statistic",
     "fire_on_time",
     "grant",
+    "is_like",
     "keep_house",
     "leave_agent",
     "leave_house",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import cast
@@ -16,6 +16,7 @@ from mycelium.errors import Conflict, DependencyCycle, InvalidId, InvalidInput, 
 from mycelium.models import (
     MAX_DEPENDENCIES,
     MAX_JSON_BYTES,
+    MAX_TASKS,
     OPEN,
     TASKS,
     WORKFLOWS,
@@ -23,15 +24,22 @@ from mycelium.models import (
     TaskSpec,
     TaskStatus,
     Workflow,
+    WorkflowMode,
+    WorkflowSpec,
     WorkflowTask,
 )
 from mycelium.models.base import is_id
+from mycelium.models.spec import mode_of
 from mycelium.rules.ending import brief
 from mycelium.rules.values import Binder, Look, Unresolved, holds, refers, resolve
 from mycelium.rules.view import Draft, Terms, about, about_workflow
 
+UNDO = "undo"
+"""The last part of the id of a task that takes another back."""
 OF_WORKFLOW = "workflow"
 """Where references to the workflow around a task begin."""
+MAX_SAID = 500
+"""Characters that are told of why a value cannot be had: names in it may come from results."""
 OF_ITEM = frozenset({"item", "index"})
 """Where references to what a task is repeated for begin."""
 
@@ -49,7 +57,8 @@ def add_task(
 
     References in it are exact already. `more` are fields of the task that no spec has.
     """
-    spec = on_terms(spec, draft.view.terms)
+    if more.get("for_each") is None and more.get("workflow") is None:
+        spec = on_terms(spec, draft.view.terms)  # else they are those of the tasks within
     dependencies = tuple(dict.fromkeys(spec.depends_on))
     draft.read(Task, dependencies)
     found = {key: draft.get(Task, key) for key in dependencies}
@@ -74,7 +83,7 @@ def add_task(
     )  # fmt: skip
     if task.status == "skipped":
         draft.event(TASKS, "task.skipped", None, **about(task))
-    return unblock(draft, task, new=True) if looked_at else task
+    return unblock(draft, task) if looked_at else task
 
 
 def _takes_a_look(task: Task) -> bool:
@@ -115,35 +124,33 @@ def standing(spec: TaskSpec, statuses: list[TaskStatus]) -> dict[str, object]:
     return {"status": "skipped"} if never else {"blocked": waiting}
 
 
-def unblock(draft: Draft, task: Task, *, new: bool = False) -> Task:
+def unblock(draft: Draft, task: Task) -> Task:
     """Let a task go whose dependencies have ended as it wants: ready, or what its condition and values make of it."""
     now = draft.view.now
-    fields: dict[str, object] = {"blocked": False, "updated_at": now}
-    if task.not_before is not None and task.not_before <= now:
-        fields["not_before"] = None
-
-    def put(**more: object) -> Task:
-        said = {**fields, **more}
-        return draft.put(task.model_copy(update=said) if new else task.changed(**said))
-
+    fields: dict[str, object] = {"blocked": False, "not_before": to_come(task, now), "updated_at": now}
     try:
         if task.condition is not None and not holds(task.condition, look_from(draft, task)):
-            skipped = put(status="skipped")
+            skipped = draft.put(task.changed(**fields, status="skipped", paused=False))
             draft.event(TASKS, "task.skipped", None, **about(task), reason="its condition does not hold")
             return skipped
         if task.template is not None and task.for_each is None:
             fields["payload"] = _payload(task, task.template, draft)
     except Unresolved as why:
-        failed = put(status="failed", error=unresolved(why))
+        failed = draft.put(task.changed(**fields, status="failed", paused=False, error=unresolved(why)))
         draft.event(TASKS, "task.failed", None, **about(task), attempt=task.attempt, error=brief(unresolved(why)))
         return failed
-    let_go(draft, free := put())
+    let_go(draft, free := draft.put(task.changed(**fields)))
     return free
+
+
+def to_come(task: Task, now: datetime) -> datetime | None:
+    """Before when the task may not begin, unless that has passed."""
+    return None if task.not_before is not None and task.not_before <= now else task.not_before
 
 
 def unresolved(why: Unresolved) -> dict[str, JsonValue]:
     """The error of a task whose values cannot be had."""
-    return {"error": str(why), "code": "unresolved_reference"}
+    return {"error": str(why)[:MAX_SAID], "code": "unresolved_reference"}
 
 
 def _payload(task: Task, template: dict[str, JsonValue], draft: Draft) -> JsonValue:
@@ -186,9 +193,9 @@ def add_workflow(draft: Draft, workflow: Workflow, tasks: Sequence[WorkflowTask]
     """Put a workflow and all its tasks into the draft. The task `name` of workflow `id` gets the id `id.name`."""
     if draft.get(Workflow, workflow.id) is not None:
         raise Conflict(f"Workflow {workflow.id} exists.", hint="Leave the id out.", workflow_id=workflow.id)
-    ids = {task.name: _id(workflow, task.name) for task in tasks}
+    ids = {task.name: _id(workflow, task) for task in tasks}
     bound = declared(tasks, ids)
-    wanted = _wanted(workflow, tasks, bound)
+    wanted = _wanted(workflow.mode, bound, ids)
     now = draft.view.now
     limit = workflow.timeout_seconds
     timeout_at = None if limit is None else now + timedelta(seconds=limit)
@@ -219,6 +226,7 @@ def declared(
         InvalidInput: two tasks have one name.
         UnknownReference: something is referred to that is not there.
     """
+    _check_names(tasks)
     if len(ids) < len(tasks):
         names = Counter(task.name for task in tasks)
         twice = sorted(name for name, count in names.items() if count > 1)
@@ -228,30 +236,72 @@ def declared(
     return {task.name: _bound(task, ids, besides) for task in tasks}
 
 
+def _check_names(tasks: Sequence[WorkflowTask]) -> None:
+    """Refuse names that would give two tasks one id: those of the tasks that stand for others have these within."""
+    names = {task.name for task in tasks}
+    holders = {task.name for task in tasks if task.for_each is not None or task.workflow is not None}
+    undone = {f"{task.name}.{UNDO}" for task in tasks if task.undo is not None}
+    within = (name for name in names if holders and any(part in holders for part in _beginnings(name)))
+    itself = (
+        task.name for task in tasks if task.undo and task.workflow and any(t.name == UNDO for t in task.workflow.tasks)
+    )
+    if (taken := next(iter(undone & names), None) or next(within, None) or next(itself, None)) is not None:
+        raise InvalidInput(
+            f"The task name {taken!r} is needed for what another task stands for.",
+            hint="Rename one of them.",
+            name=taken,
+        )
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    return (name[:at] for at, char in enumerate(name) if char == ".")
+
+
 def _bound(task: WorkflowTask, ids: Mapping[str, str], besides: Set[str]) -> WorkflowTask:
     others = {key: key for key in task.depends_on if key not in ids}
     around = {OF_WORKFLOW, *besides}
-    binder = Binder(task.name, {**others, **ids} if others else ids, around)
+    binder = Binder(task.name, {**others, **ids} if others else ids, {OF_WORKFLOW})
     fields: dict[str, object] = {}
     if task.condition is not None:
         fields["condition"] = binder.condition(task.condition)
+    binder.roots = around
     if task.for_each is not None:
         fields["for_each"] = _bound_list(task.for_each, binder)
         binder.roots = around | OF_ITEM
     if refers(task.payload):
         fields["payload"] = binder.value(task.payload)
     needed = tuple(binder.used)
-    if task.undo is not None and refers(task.undo.payload):
+    if task.undo is not None:
         binder.roots = around
-        fields["undo"] = task.undo.model_copy(update={"payload": binder.value(task.undo.payload)})
+        fields["undo"] = _bound_undo(task.undo, binder)
     if task.workflow is not None:
-        declared(task.workflow.tasks, {each.name: each.name for each in task.workflow.tasks}, besides=besides)
+        check_declared(task.workflow, besides=besides)
     return task.model_copy(update={**fields, "depends_on": (*task.depends_on, *needed)}) if fields else task
+
+
+def _bound_undo(undo: TaskSpec, binder: Binder) -> TaskSpec:
+    """The undo task with its references made exact; when and whether it runs is for the workflow to say."""
+    fields: dict[str, object] = {"payload": binder.value(undo.payload), "idempotency_key": None}
+    if undo.condition is not None:
+        fields["condition"] = binder.condition(undo.condition)
+    return undo.model_copy(update=fields)
+
+
+def check_declared(spec: WorkflowSpec, *, besides: Set[str]) -> None:
+    """Refuse a workflow that cannot be begun, before there is anything that will have to begin it.
+
+    Raises as `add_workflow` does, but for dependencies outside of it, which may still come.
+    """
+    names = {task.name: task.name for task in spec.tasks}
+    bound = declared(spec.tasks, names, besides=besides)
+    _in_order(_wanted(mode_of(spec), bound, names), names)
 
 
 def _bound_list(wanted: JsonValue, binder: Binder) -> JsonValue:
     """A list, or a reference to one, which may be written as its path alone."""
     if isinstance(wanted, list):
+        if len(wanted) > MAX_TASKS:
+            raise _too_many(binder.where, len(wanted))
         return binder.value(wanted)
     if isinstance(wanted, str):
         return binder.value({"$from": wanted})
@@ -264,13 +314,22 @@ def _bound_list(wanted: JsonValue, binder: Binder) -> JsonValue:
     )
 
 
+def _too_many(where: str, count: int) -> InvalidInput:
+    return InvalidInput(
+        f"Invalid for_each of {where}: {count} things, the limit is {MAX_TASKS}.",
+        hint="Work on them in groups: give each task a part of the list.",
+        fields=["for_each"],
+        count=count,
+        limit=MAX_TASKS,
+    )
+
+
 def _wanted(
-    workflow: Workflow, tasks: Sequence[WorkflowTask], bound: Mapping[str, WorkflowTask]
+    mode: WorkflowMode, bound: Mapping[str, WorkflowTask], ids: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
     """For each task, the ids of those it depends on."""
-    ids = {task.name: _id(workflow, task.name) for task in tasks}
     wanted = {name: [ids.get(other, other) for other in task.depends_on] for name, task in bound.items()}
-    if workflow.mode == "sequential":
+    if mode == "sequential":
         for before, after in pairwise(ids):
             wanted[after].append(ids[before])
     if over := next((name for name, others in wanted.items() if len(set(others)) > MAX_DEPENDENCIES), None):
@@ -293,8 +352,8 @@ def _in_order(wanted: Mapping[str, Sequence[str]], ids: Mapping[str, str]) -> li
         raise DependencyCycle(cycle[::-1]) from None
 
 
-def _id(workflow: Workflow, name: str) -> str:
-    made = f"{workflow.id}.{name}"
-    if not is_id(made):
+def _id(workflow: Workflow, task: WorkflowTask) -> str:
+    name, made = task.name, f"{workflow.id}.{task.name}"
+    if not is_id(made if task.undo is None else f"{made}.{UNDO}"):
         raise InvalidId(f"The task name {name!r} is too long.", hint="Use at most 100 characters.", id=made)
     return made

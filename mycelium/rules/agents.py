@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mycelium.models import AGENTS, Agent, AgentReport, validated
-from mycelium.rules.health import MAX_FAILURES, recover
+from mycelium.models import AGENTS, Agent, AgentReport, AgentStatus, validated
+from mycelium.rules.health import MAX_FAILURES, may_try, recover
 from mycelium.rules.view import Change, Draft, View, require
 
 
@@ -12,10 +12,24 @@ def report_agent(view: View, name: str, report: AgentReport) -> Change[Agent]:
     before = view.get(Agent, name)
     draft = Draft(view)
     version = before.version + 1 if before else 1
-    agent = draft.put(Agent.of(report, name=name, last_updated=view.now, version=version))
+    agent = Agent.of(report, name=name, last_updated=view.now, version=version)
+    if before is not None:
+        agent = draft.put(agent.model_copy(update=_remembered(before, report.status)))
+    else:
+        draft.put(agent)
     if before is None or any(getattr(before, field) != getattr(agent, field) for field in AgentReport.model_fields):
         _tell(draft, agent, before, source=name)
     return draft.change(agent)
+
+
+def _remembered(before: Agent, status: AgentStatus) -> dict[str, object]:
+    """What an agent that was marked stays, whatever it says of itself but that it is idle, and how often it failed."""
+    if before.recovers_at is None:
+        return {"failures": before.failures}
+    if status == "idle":
+        return {}
+    marked: dict[str, object] = {"failures": before.failures, "recovers_at": before.recovers_at}
+    return {**marked, "status": "error"} if status == "busy" else marked
 
 
 def see_agent(view: View, name: str) -> Change[Agent]:
@@ -25,7 +39,8 @@ def see_agent(view: View, name: str) -> Change[Agent]:
     if before is None:
         agent = draft.put(validated(Agent, name=name, last_updated=view.now))
     else:
-        status = "idle" if before.status == "offline" else before.status
+        marked = before.recovers_at is not None and not may_try(before, view.now)
+        status = ("error" if marked else "idle") if before.status == "offline" else before.status
         agent = draft.put(before.changed(status=status, last_updated=view.now))
     if before is None or before.status != agent.status:
         _tell(draft, agent, before, source=name)

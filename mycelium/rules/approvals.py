@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mycelium.errors import IllegalTransition
 from mycelium.models import TASKS, Approval, Task
-from mycelium.rules.adding import let_go
+from mycelium.rules.adding import let_go, to_come
 from mycelium.rules.ending import cancel
 from mycelium.rules.leases import finished
 from mycelium.rules.settle import settle
@@ -21,11 +21,12 @@ def approve_task(view: View, task_id: str, *, by: str, note: str = "") -> Change
     if task.approved is not None:
         return Change(task)
     draft = Draft(view)
-    approved = draft.put(task.changed(approved=Approval(by=by, at=view.now, note=note), updated_at=view.now))
+    said = Approval(by=by, at=view.now, note=note)
+    approved = draft.put(task.changed(approved=said, not_before=to_come(task, view.now), updated_at=view.now))
     draft.event(TASKS, "task.approved", None, **about(task), by=by, note=note or None)
     let_go(draft, approved)
     settle(draft)
-    return draft.change(approved)
+    return draft.change(draft.get(Task, task.id) or approved)
 
 
 def reject_task(view: View, task_id: str, *, by: str, note: str = "") -> Change[Task]:

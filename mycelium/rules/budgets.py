@@ -9,6 +9,8 @@ from mycelium.models import Budget, Spent, Task
 from mycelium.rules.ending import spent_by
 from mycelium.rules.view import Draft
 
+ROUNDING = 1e-5
+"""Seconds by which a sum of attempts may seem shorter than it was."""
 REPORTED = ("tokens", "turns")
 """What only the one who works on a task knows; seconds are counted here."""
 
@@ -37,7 +39,7 @@ def over_seconds(draft: Draft, task: Task) -> dict[str, JsonValue] | None:
     """The error of a task that has used up its seconds, or None where only this attempt took too long."""
     limit = task.budget.seconds if task.budget is not None else None
     spent = spent_by(draft, task)
-    if limit is None or spent is None or spent.seconds < limit:
+    if limit is None or spent is None or spent.seconds + ROUNDING < limit:
         return None
     return _error("seconds", round(spent.seconds, 3), limit)
 

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mycelium.errors import InvalidInput
-from mycelium.models import AGENTS, TASKS, WORKFLOWS
+from mycelium.models import AGENTS, TASKS, TRIGGERS, WORKFLOWS
 from mycelium.rules.view import Change, NewEvent, View
 
-RESERVED: Final = {TASKS: "task.", AGENTS: "agent.", WORKFLOWS: "workflow."}
+RESERVED: Final = {TASKS: "task.", AGENTS: "agent.", WORKFLOWS: "workflow.", TRIGGERS: "trigger."}
 """On these channels Mycelium itself reports; the prefix marks what only it may say there."""
+
+
+def is_own(channel: str, type: str) -> bool:
+    """Whether only Mycelium itself can have said this."""
+    return channel in RESERVED and type.startswith(RESERVED[channel])
 
 
 def publish_event(_view: View, channel: str, type: str, source: str | None, data: Mapping[str, object]) -> Change[None]:
@@ -19,10 +24,9 @@ def publish_event(_view: View, channel: str, type: str, source: str | None, data
     Raises:
         InvalidInput: it looks like one of Mycelium's own.
     """
-    prefix = RESERVED.get(channel)
-    if prefix is not None and type.startswith(prefix):
+    if is_own(channel, type):
         raise InvalidInput(
-            f"Only Mycelium itself publishes {prefix}* on {channel}.",
+            f"Only Mycelium itself publishes {RESERVED[channel]}* on {channel}.",
             hint="Use another type, or a channel of your own.",
             fields=["type"],
         )

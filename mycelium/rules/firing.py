@@ -7,10 +7,12 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 
-from mycelium.errors import InvalidInput, MyceliumError
+from mycelium.errors import InvalidInput, InvalidSchedule, MyceliumError
 from mycelium.models import (
     AGENTS,
+    MAX_JSON_BYTES,
     TRIGGERS,
     Cause,
     Event,
@@ -25,7 +27,8 @@ from mycelium.models.spec import mode_of
 from mycelium.models.trigger import OnEvent
 from mycelium.rules.adding import add_task
 from mycelium.rules.creation import bound
-from mycelium.rules.schedule import due_ticks
+from mycelium.rules.events import is_own
+from mycelium.rules.schedule import LATE, due_ticks
 from mycelium.rules.values import Unresolved, holds, resolve
 from mycelium.rules.view import Change, Draft, View
 from mycelium.rules.workflows import declare
@@ -48,14 +51,15 @@ def matches(trigger: Trigger, event: Event) -> bool:
     if event.seq <= trigger.seq or event.channel == TRIGGERS:
         return False
     if trigger.when.event is not None:
-        return _is_like(trigger.when.event, event)
+        return is_like(trigger.when.event, event)
     wanted = trigger.when.agent
     if wanted is None or (event.channel, event.type) != (AGENTS, "agent.status"):
         return False
     return fnmatchcase(str(event.data.get("agent")), wanted.agent) and event.data.get("status") == wanted.status
 
 
-def _is_like(wanted: OnEvent, event: Event) -> bool:
+def is_like(wanted: OnEvent, event: Event) -> bool:
+    """Whether this event fits the pattern."""
     fits = (
         fnmatchcase(event.channel, wanted.channel)
         and fnmatchcase(event.type, wanted.type)
@@ -75,12 +79,9 @@ def fire_for_event(view: View, trigger_id: str, event: Event, *, id: str) -> Cha
     trigger = view.get(Trigger, trigger_id)
     if trigger is None or trigger.status != "active" or not matches(trigger, event):
         return Change(False)
-    hops = event.data.get("hops")
-    cause = Cause(
-        id=event.id,
-        about={"kind": "event", **event.model_dump(mode="json")},
-        hops=hops if isinstance(hops, int) and not isinstance(hops, bool) and hops >= 0 else 0,
-    )
+    # Only what Mycelium itself reports tells truly how many triggers led to it.
+    hops = cast("int", event.data.get("hops", 0)) if is_own(event.channel, event.type) else 0
+    cause = Cause(id=event.id, about={"kind": "event", **event.model_dump(mode="json")}, hops=hops)
     return _fire(view, trigger, cause, id=id, seq=event.seq)
 
 
@@ -89,13 +90,17 @@ def fire_on_time(view: View, trigger_id: str, *, new_id: Callable[[], str]) -> C
     trigger = view.get(Trigger, trigger_id)
     if trigger is None or trigger.due_at is None or trigger.due_at > view.now or trigger.when.schedule is None:
         return Change(0)
-    ticks, following = due_ticks(trigger.when.schedule, trigger.due_at, view.now)
     draft = Draft(view)
+    try:
+        ticks, following = due_ticks(trigger.when.schedule, trigger.due_at, view.now)
+    except InvalidSchedule as why:  # this machine may know fewer time zones than the one that it was made on
+        _stop(draft, trigger.changed(next_at=None), str(why)[:500])
+        return draft.change(0)
     status = "active" if following else "done"
     draft.put(trigger := trigger.changed(next_at=following, status=status, updated_at=view.now))
     for tick in ticks:
         at = tick.isoformat()
-        cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": tick < view.now})
+        cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": view.now - tick > LATE})
         trigger = _fired(draft, trigger, cause, id=new_id())
     return draft.change(len(ticks))
 
@@ -120,11 +125,15 @@ def _fire(view: View, trigger: Trigger, cause: Cause, *, id: str, **noted: objec
     draft = Draft(view)
     if cause.hops >= MAX_HOPS:
         error = f"It was stopped after {MAX_HOPS} triggers in a row, each set off by what the one before had made."
-        draft.put(trigger.changed(**noted, status="stopped", error=error, updated_at=view.now))
-        draft.event(TRIGGERS, "trigger.stopped", None, trigger_id=trigger.id, cause=cause.id, error=error)
+        _stop(draft, trigger.changed(**noted), error, cause=cause.id)
         return draft.change(False)
     trigger = draft.put(trigger.changed(**noted))
     return draft.change(_fired(draft, trigger, cause, id=id).error is None)
+
+
+def _stop(draft: Draft, trigger: Trigger, error: str, **about: str) -> None:
+    draft.put(trigger.model_copy(update={"status": "stopped", "error": error, "updated_at": draft.view.now}))
+    draft.event(TRIGGERS, "trigger.stopped", None, trigger_id=trigger.id, **about, error=error)
 
 
 def _fired(draft: Draft, trigger: Trigger, cause: Cause, *, id: str) -> Trigger:
@@ -177,14 +186,18 @@ def _task_in(task: WorkflowTask, cause: Cause) -> WorkflowTask:
     fields: dict[str, object] = {"payload": _filled(task.payload, cause)}
     if task.for_each is not None:
         listed: JsonValue = {"$from": task.for_each} if isinstance(task.for_each, str) else task.for_each
-        fields["for_each"] = resolve(listed, lambda _: cause.about, only={CAUSE})
+        fields["for_each"] = resolve(listed, lambda _: cause.about, only={CAUSE}, again=True)
+    if task.undo is not None:
+        fields["undo"] = task.undo.model_copy(update={"payload": _filled(task.undo.payload, cause)})
     if task.workflow is not None:
         fields["workflow"] = workflow_for(task.workflow, cause)
     return task.model_copy(update=fields)
 
 
 def _filled(payload: Mapping[str, JsonValue], cause: Cause) -> dict[str, JsonValue]:
-    filled = resolve(dict(payload), lambda _: cause.about, only={CAUSE})
+    filled = resolve(dict(payload), lambda _: cause.about, only={CAUSE}, again=True)
     if not isinstance(filled, dict):
         raise InvalidInput("A payload must be an object.", hint="Refer to single values in it.", fields=["payload"])
+    if (size := len(to_json(filled))) > MAX_JSON_BYTES:
+        raise Unresolved(f"the payload would have {size} bytes, the limit is {MAX_JSON_BYTES}: refer to less")
     return filled

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from mycelium.models import Record, Task, Workflow
+from mycelium.models import Record, Task, Trigger, Workflow
 from mycelium.rules.adding import standing
 
 
@@ -39,6 +39,7 @@ def misfits(records: Sequence[Record]) -> Iterator[Misfit]:
     for record in records:
         says = _of_task(record, together) if isinstance(record, Task) else None
         says = _of_workflow(record, together) if isinstance(record, Workflow) else says
+        says = _of_trigger(record) if isinstance(record, Trigger) else says
         if says is not None:
             yield Misfit(record, says)
     yield from _circle(together.tasks)
@@ -54,7 +55,13 @@ def _together(records: Sequence[Record]) -> _Together:
 
 
 def _of_task(task: Task, together: _Together) -> str | None:
-    return _of_lease(task) or _of_key(task, together) or _of_home(task, together) or _of_dependencies(task, together)
+    return (
+        _of_lease(task)
+        or _of_key(task, together)
+        or _of_home(task, together)
+        or _of_work(task, together)
+        or _of_dependencies(task, together)
+    )
 
 
 def _of_lease(task: Task) -> str | None:
@@ -84,6 +91,19 @@ def _of_home(task: Task, together: _Together) -> str | None:
     return f"belongs to workflow {task.workflow_id}, which {'does not list it' if known else 'is not there'}"
 
 
+def _of_work(task: Task, together: _Together) -> str | None:
+    """What is wrong with a task that is paused, or that a workflow of its own does."""
+    home = together.workflows.get(task.workflow_id or "")
+    if task.paused and (home is None or home.status != "paused"):
+        return "is paused, but no workflow around it is"
+    if task.status == "running" and task.lease is None:
+        inner = together.workflows.get(task.runs or "")
+        going_on = inner is not None and inner.going_on and inner.parent == task.id
+        return None if going_on else f"is done by workflow {task.runs}, which does not go on"
+    begun = task.holds_work and task.unhindered and task.not_before is None
+    return "holds work that nothing stands in the way of, but it was never begun" if begun else None
+
+
 def _of_dependencies(task: Task, together: _Together) -> str | None:
     found = [together.tasks.get(key) for key in task.depends_on]
     if None in found:
@@ -93,8 +113,9 @@ def _of_dependencies(task: Task, together: _Together) -> str | None:
     wanted = standing(task, [other.status for other in found if other])
     if "status" in wanted:
         return f"is pending, but should be {wanted['status']} after what became of its dependencies"
-    if wanted["blocked"] == task.blocked:
-        return None
+    retried = any(other and other.open and other.workflow_id is not None for other in found)
+    if wanted["blocked"] == task.blocked or (retried and not task.blocked):
+        return None  # it may have been let go before a workflow that it waited on was retried
     return "is blocked, but waits for nothing" if task.blocked else "is not blocked, but has to wait for others"
 
 
@@ -103,7 +124,17 @@ def _of_workflow(workflow: Workflow, together: _Together) -> str | None:
     if missing is not None:
         return f"lists the task {missing}, which is not there"
     other = next((together.homes[key] for key in workflow.tasks if together.homes[key] != workflow.id), None)
-    return None if other is None else f"lists a task that workflow {other} lists, too"
+    if other is not None:
+        return f"lists a task that workflow {other} lists, too"
+    parent = together.tasks.get(workflow.parent or "")
+    if workflow.parent is not None and workflow.going_on and (parent is None or parent.runs != workflow.id):
+        return f"does the task {workflow.parent}, which knows nothing of it"
+    return None
+
+
+def _of_trigger(trigger: Trigger) -> str | None:
+    waits = trigger.status != "active" or trigger.when.schedule is None or trigger.next_at is not None
+    return None if waits else "is active, but has no time to tick at"
 
 
 def _circle(tasks: dict[str, Task]) -> Iterator[Misfit]:

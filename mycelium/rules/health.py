@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from mycelium.errors import NotClaimable
@@ -49,10 +49,15 @@ def recover(draft: Draft, agent: Agent, *, failures: int) -> Agent:
     return draft.put(agent.changed(failures=failures, status=status, recovers_at=None))
 
 
+def may_try(agent: Agent, now: datetime) -> bool:
+    """Whether it is time for an agent that was marked to try again, whoever has noticed that."""
+    return agent.recovers_at is not None and agent.recovers_at <= now
+
+
 def unfit(view: View, task: Task, name: str) -> NotClaimable | None:
     """Why this agent may not have this task now, or None."""
     agent = view.get(Agent, name)
-    if agent is not None and agent.status == "error":
+    if agent is not None and agent.status == "error" and not may_try(agent, view.now):
         return _unwell(task, agent)
     missing = sorted(set(task.capabilities) - set(agent.capabilities if agent else ()))
     if not missing:

@@ -29,6 +29,8 @@ def keep_house(
     before = view.get(Keeper, HOUSE)
     if holder is not None and (before is None or before.holder != holder):
         return Change(None)
+    if holder is None and before is not None and before.holder is not None:
+        return Change(before)  # each change of its record says that the housekeeper is there
     before = before or Keeper(since=view.now, at=view.now, version=1)
     noted = {
         "cursor": max(cursor, before.cursor),

@@ -57,7 +57,9 @@ def _repeated(draft: Draft, task: Task) -> list[WorkflowTask]:
 
 def _payload(draft: Draft, task: Task, item: JsonValue, number: int) -> dict[str, JsonValue]:
     template = cast("JsonValue", task.payload if task.template is None else task.template)
-    payload = cast("dict[str, JsonValue]", resolve(template, look_from(draft, task, item=item, index=number)))
+    payload = cast(
+        "dict[str, JsonValue]", resolve(template, look_from(draft, task, item=item, index=number), again=True)
+    )
     if (size := len(to_json(payload))) > MAX_JSON_BYTES:
         raise Unresolved(f"the payload for number {number} would have {size} bytes, the limit is {MAX_JSON_BYTES}")
     return payload

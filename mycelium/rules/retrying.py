@@ -7,12 +7,11 @@ from datetime import timedelta
 from graphlib import TopologicalSorter
 
 from mycelium.errors import IllegalTransition
-from mycelium.models import WORKFLOWS, Task, Workflow
-from mycelium.rules.adding import standing, unblock
+from mycelium.models import TASKS, WORKFLOWS, Task, Workflow
+from mycelium.rules.adding import UNDO, standing, unblock
 from mycelium.rules.ending import tasks_of
 from mycelium.rules.settle import settle, skip
-from mycelium.rules.undoing import UNDO
-from mycelium.rules.view import Change, Draft, View, about_workflow, require
+from mycelium.rules.view import Change, Draft, View, about, about_workflow, require
 
 
 def retry_workflow(view: View, workflow_id: str, *, by: str | None) -> Change[Workflow]:
@@ -22,27 +21,29 @@ def retry_workflow(view: View, workflow_id: str, *, by: str | None) -> Change[Wo
         IllegalTransition: it goes on, was completed or undone, or is part of another one.
     """
     workflow = require(view, Workflow, workflow_id)
+    if (hint := _obstacle(workflow)) is not None:
+        raise _refused(workflow, hint)
     draft = Draft(view)
-    if (hint := _obstacle(draft, workflow)) is not None:
-        raise IllegalTransition(
-            f"Workflow {workflow.id} is {workflow.status} and cannot be retried.",
-            hint=hint,
-            workflow_id=workflow.id,
-            status=workflow.status,
-        )
     settle(draft, *_again(draft, workflow, by))
     return draft.change(draft.get(Workflow, workflow.id) or workflow)
 
 
-def _obstacle(draft: Draft, workflow: Workflow) -> str | None:
+def _refused(workflow: Workflow, hint: str) -> IllegalTransition:
+    return IllegalTransition(
+        f"Workflow {workflow.id} is {workflow.status} and cannot be retried.",
+        hint=hint,
+        workflow_id=workflow.id,
+        status=workflow.status,
+    )
+
+
+def _obstacle(workflow: Workflow) -> str | None:
     if workflow.going_on:
         return "It goes on; wait for its outcome, or cancel it first."
     if workflow.status == "completed":
         return "Create a new workflow if the work is to be done again."
     if workflow.parent is not None:
         return f"It does the task {workflow.parent}: retry the workflow of that."
-    if any(key.endswith(f".{UNDO}") for key in workflow.tasks):
-        return "What it did was undone: create a new workflow."
     if not workflow.tasks:
         return "It was driven by hand: create a new workflow."
     return None
@@ -50,6 +51,8 @@ def _obstacle(draft: Draft, workflow: Workflow) -> str | None:
 
 def _again(draft: Draft, workflow: Workflow, by: str | None) -> list[Task]:
     """Begin anew; the tasks that have their outcome at once."""
+    if workflow.on_failure == "compensate" and any(key.endswith(f".{UNDO}") for key in workflow.tasks):
+        raise _refused(workflow, "What it did was undone: create a new workflow.")
     now, limit = draft.view.now, workflow.timeout_seconds
     until = None if limit is None else now + timedelta(seconds=limit)
     tasks = tasks_of(draft, workflow)
@@ -69,7 +72,8 @@ def _fresh(draft: Draft, task: Task) -> Task:
     """The task as if nobody had tried it yet."""
     payload = task.payload if task.template is None else task.template
     return task.changed(
-        status="pending", blocked=True, attempt=0, progress=0.0, payload=payload, started_at=None, not_before=None,
+        status="pending", blocked=True, paused=False, attempt=0, progress=0.0, payload=payload, started_at=None,
+        not_before=None if task.attempt else task.not_before,  # the pause before another attempt is over
         result=None, error=None, spent=None, updated_at=draft.view.now,
     )  # fmt: skip
 
@@ -87,6 +91,7 @@ def _placed(draft: Draft, task: Task, by: str | None) -> list[Task]:
     if inner is not None and inner.status in {"failed", "cancelled"}:
         now = draft.view.now
         draft.put(task.changed(status="running", blocked=False, started_at=now, attempt=1))
+        draft.event(TASKS, "task.started", None, **about(task), runs=inner.id, attempt=1)
         return _again(draft, inner, by)
     freed = unblock(draft, task)
     return [] if freed.open else [freed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from mycelium.errors import InvalidSchedule
@@ -25,6 +25,7 @@ def first_tick(schedule: OnSchedule, now: datetime) -> datetime:
     Raises:
         InvalidSchedule: the cron line, the time zone or the moment is wrong, or it would never tick.
     """
+    zone(schedule.timezone)
     if schedule.at is not None and schedule.at < now - LATE:
         raise InvalidSchedule(
             f"{schedule.at.isoformat(timespec='seconds')} has passed.", hint="Give a time to come.", fields=["at"]
@@ -49,15 +50,15 @@ def next_tick(schedule: OnSchedule, after: datetime) -> datetime | None:
 def due_ticks(schedule: OnSchedule, since: datetime, now: datetime) -> tuple[list[datetime], datetime | None]:
     """The ticks to act on of those from `since` to now, as `missed` says, and the next one to come."""
     if schedule.every_seconds is not None:
-        passed = int((now - since).total_seconds() // schedule.every_seconds)
         every = timedelta(seconds=schedule.every_seconds)
+        passed = (now - since) // every
         ticks = [since + number * every for number in range(max(0, passed + 1 - MAX_CATCH_UP), passed + 1)]
         following: datetime | None = since + (passed + 1) * every
     elif schedule.at is not None:
         ticks, following = [schedule.at], None
     else:
-        ticks = [*islice(_cron(schedule, now + timedelta(seconds=1), backwards=True), MAX_CATCH_UP)][::-1]
-        ticks = [tick for tick in ticks if since <= tick <= now]
+        passing = (tick for tick in _cron(schedule, now + timedelta(seconds=1), backwards=True) if tick <= now)
+        ticks = [*islice(takewhile(lambda tick: tick >= since, passing), MAX_CATCH_UP)][::-1]
         following = next_tick(schedule, now)
     return _chosen(schedule, ticks, now), following
 

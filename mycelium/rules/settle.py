@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Literal, cast
 
 from pydantic import JsonValue
@@ -24,31 +24,29 @@ def settle(draft: Draft, *tasks: Task) -> None:
     Unblocks or skips the tasks that wait on them, begins the work of tasks that a workflow does, and finishes
     workflows that are done, with the tasks they do.
     """
-    settled: dict[str, Task] = {}
+    settled: set[str] = set()
     generation = list(tasks)
     while generation or draft.starting:
         ended: list[Task] = []
         while generation:
             ended += generation
             generation = _after(draft, generation, settled)
-        generation = [each for id in _workflows_of(ended) for each in _after_workflow(draft, id, settled)]
-        while draft.starting:
-            generation += _begin(draft, draft.starting.pop(0))
+        generation = [each for id, own in _by_workflow(ended).items() for each in _after_workflow(draft, id, own)]
+        starting = draft.starting[:]
+        draft.starting.clear()
+        generation += [each for id in starting for each in _begin(draft, id)]
 
 
-def _after(draft: Draft, generation: Sequence[Task], settled: dict[str, Task]) -> list[Task]:
+def _after(draft: Draft, generation: Sequence[Task], settled: set[str]) -> list[Task]:
     """Decide about those who wait on these tasks; those that never run are the next generation."""
-    # The store knows nobody who waits on a task that this very change creates.
-    known = [task.id for task in generation if task.version > 1]
-    waiters = dict(zip(known, draft.view.waiters(known), strict=True))
     following: list[Task] = []
-    for task in generation:
-        settled[task.id] = task  # not sooner: who also waits on it is decided when its own turn comes
-        following.extend(_release_waiters(draft, task, waiters.get(task.id, ()), settled))
+    for task, waiters in zip(generation, draft.waiters(generation), strict=True):
+        settled.add(task.id)  # not sooner: who also waits on it is decided when its own turn comes
+        following.extend(_release_waiters(draft, task, waiters, settled))
     return following
 
 
-def _release_waiters(draft: Draft, task: Task, waiters: Sequence[Waiter], settled: dict[str, Task]) -> Iterable[Task]:
+def _release_waiters(draft: Draft, task: Task, waiters: Sequence[Waiter], settled: Set[str]) -> Iterable[Task]:
     """Decide about everyone that waits on `task`; yield those that will never run."""
     verdicts = {
         waiter.task_id: _verdict(draft, waiter.task_id, waiter.run_when, task.status, settled) for waiter in waiters
@@ -73,45 +71,40 @@ def skip(draft: Draft, task: Task, because: str | None) -> Task:
 
 
 def _verdict(
-    draft: Draft, waiter: str, run_when: RunWhen, status: TaskStatus, settled: dict[str, Task]
+    draft: Draft, waiter: str, run_when: RunWhen, status: TaskStatus, settled: Set[str]
 ) -> Literal["ready", "skipped"] | None:
     """What becomes of a waiter when one of its dependencies ends with `status`; None if it waits on."""
     if run_when == "all_succeeded" and status != "completed":
         return "skipped"
     if run_when == "any_failed" and status == "failed":
         return "ready"
-    if draft.view.waits_on_others(waiter, settled.keys()):
+    if draft.waits_on_others(waiter, settled):
         return None
     return "skipped" if run_when == "any_failed" else "ready"
 
 
-def _workflows_of(tasks: Sequence[Task]) -> list[str]:
-    return list(dict.fromkeys(task.workflow_id for task in tasks if task.workflow_id is not None))
+def _by_workflow(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    found: dict[str, list[Task]] = {}
+    for task in tasks:
+        if task.workflow_id is not None:
+            found.setdefault(task.workflow_id, []).append(task)
+    return found
 
 
-def _after_workflow(draft: Draft, workflow_id: str, settled: dict[str, Task]) -> list[Task]:
+def _after_workflow(draft: Draft, workflow_id: str, ended: Sequence[Task]) -> list[Task]:
     """What these outcomes mean for the workflow around them: nothing yet, its end, or the end of the others."""
-    own = [task for task in settled.values() if task.workflow_id == workflow_id]
-    failed = next((task for task in own if task.status == "failed"), None)
-    if failed is not None and (stopped := _stopped(draft, workflow_id, failed)):
-        return stopped
-    if _has(draft, workflow_id, OPEN):
+    workflow = draft.get(Workflow, workflow_id)
+    if workflow is None or not workflow.going_on:
         return []
-    workflow = draft.get(Workflow, workflow_id)
-    return _done(draft, workflow) if workflow is not None and workflow.going_on else []
+    failed = next((task for task in ended if task.status == "failed"), None)
+    if failed is not None and (stopped := _stopped(draft, workflow, failed)):
+        return stopped
+    return [] if draft.workflow_has(workflow_id, OPEN) else _done(draft, workflow)
 
 
-def _has(draft: Draft, workflow_id: str, statuses: frozenset[TaskStatus]) -> bool:
-    """Whether the workflow has a task in one of these statuses, as the draft has it."""
-    changed = {key: task for (_, key), task in draft.puts.items() if isinstance(task, Task)}
-    own = {key for key, task in changed.items() if task.workflow_id == workflow_id}
-    return any(changed[key].status in statuses for key in own) or draft.view.workflow_has(workflow_id, statuses, own)
-
-
-def _stopped(draft: Draft, workflow_id: str, failed: Task) -> list[Task]:
+def _stopped(draft: Draft, workflow: Workflow, failed: Task) -> list[Task]:
     """End the other tasks, where the workflow does not go on after a failure. Those that ended."""
-    workflow = draft.get(Workflow, workflow_id)
-    if workflow is None or workflow.status not in {"running", "paused"} or workflow.on_failure == "continue":
+    if workflow.status == "compensating" or workflow.on_failure == "continue":
         return []
     if workflow.error is None:
         workflow = draft.put(workflow.changed(error=because_of(failed)))
@@ -140,7 +133,7 @@ def _done(draft: Draft, workflow: Workflow) -> list[Task]:
         undoing = add_undo_tasks(draft, workflow)
         if undoing:
             return [task for task in undoing if not task.open]
-    cancelled = not doomed and _has(draft, workflow.id, frozenset({"cancelled"}))
+    cancelled = not doomed and draft.workflow_has(workflow.id, frozenset({"cancelled"}))
     status = "failed" if doomed else "cancelled" if cancelled else "completed"
     closed = close_workflow(
         draft, workflow, status, None, error=workflow.error, result=joint_result(draft, workflow, status)
@@ -150,7 +143,7 @@ def _done(draft: Draft, workflow: Workflow) -> list[Task]:
 
 def _ended(draft: Draft, workflow: Workflow) -> Sequence[Task]:
     """Its tasks, if one of them failed; else none need be read."""
-    return tasks_of(draft, workflow) if _has(draft, workflow.id, frozenset({"failed"})) else ()
+    return tasks_of(draft, workflow) if draft.workflow_has(workflow.id, frozenset({"failed"})) else ()
 
 
 def hand_up(draft: Draft, workflow: Workflow) -> list[Task]:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Final, cast, get_args
 
-from mycelium.errors import Conflict, IllegalTransition
-from mycelium.models import TRIGGERS, Stats, Trigger
+from mycelium.errors import Conflict, IllegalTransition, InvalidInput
+from mycelium.models import (
+    TRIGGERS,
+    AgentStatus,
+    Priority,
+    Stats,
+    TaskStatus,
+    Trigger,
+    TriggerStatus,
+    WorkflowStatus,
+)
 from mycelium.models.trigger import Then
-from mycelium.rules.adding import OF_WORKFLOW, declared
+from mycelium.rules.adding import OF_WORKFLOW, check_declared
 from mycelium.rules.firing import CAUSE
 from mycelium.rules.schedule import first_tick
 from mycelium.rules.values import Binder
 from mycelium.rules.view import Change, Draft, View, require
+
+SINGLE: Final = ("ready", "last_seq", "bytes", "agent_count", "task_queue_size")
+"""The statistics that are one number."""
+COUNTED: Final = {
+    "tasks": get_args(TaskStatus),
+    "queues": get_args(Priority),
+    "agents": get_args(AgentStatus),
+    "workflows": get_args(WorkflowStatus),
+    "triggers": get_args(TriggerStatus),
+}
+"""Those that are a number each for some names."""
 
 
 def create_trigger(view: View, trigger: Trigger) -> Change[Trigger]:
@@ -22,10 +42,13 @@ def create_trigger(view: View, trigger: Trigger) -> Change[Trigger]:
         Conflict: there is one of this id.
         InvalidSchedule: it would never fire, or its cron line or time zone is wrong.
         UnknownReference: its template refers to something that no cause has.
+        InvalidInput: no statistic has that name, or no workflow could come of the template.
     """
     if view.get(Trigger, trigger.id) is not None:
         raise Conflict(f"Trigger {trigger.id} exists.", hint="Remove it first, or use another id.", id=trigger.id)
     _check(trigger.then)
+    if trigger.when.statistic is not None:
+        _check_statistic(trigger.when.statistic.statistic)
     schedule = trigger.when.schedule
     next_at = None if schedule is None else first_tick(schedule, view.now)
     draft = Draft(view)
@@ -40,10 +63,24 @@ def create_trigger(view: View, trigger: Trigger) -> Change[Trigger]:
 def _check(then: Then) -> None:
     """Raise for references that no cause could fill. What a cause has is known when there is one."""
     if then.task is not None:
-        Binder("The template", {key: key for key in then.task.depends_on}, {CAUSE}).value(then.task.payload)
+        binder = Binder("The template", {key: key for key in then.task.depends_on}, {CAUSE})
+        binder.value(then.task.payload)
+        binder.roots = frozenset()  # what a cause has is known when the task is created, not when it is asked about
+        if then.task.condition is not None:
+            binder.condition(then.task.condition)
     if then.workflow is not None:
         Binder("The metadata", {}, {CAUSE, OF_WORKFLOW}).value(then.workflow.metadata)
-        declared(then.workflow.tasks, {task.name: task.name for task in then.workflow.tasks}, besides={CAUSE})
+        check_declared(then.workflow, besides={CAUSE})
+
+
+def _check_statistic(name: str) -> None:
+    first, _, second = name.partition(".")
+    if first in SINGLE if not second else second in COUNTED.get(first, ()):
+        return
+    choice = [*SINGLE, *(f"{kind}.{each}" for kind, names in COUNTED.items() for each in names)]
+    raise InvalidInput(
+        f"There is no statistic {name!r}.", hint=f"Use one of: {', '.join(choice)}.", fields=["statistic"]
+    )
 
 
 def remove_trigger(view: View, trigger_id: str, *, by: str | None) -> Change[Trigger]:

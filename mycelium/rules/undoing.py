@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from mycelium.models import WORKFLOWS, Task, TaskSpec, Workflow
-from mycelium.rules.adding import add_task
+from mycelium.rules.adding import UNDO, add_task
 from mycelium.rules.ending import tasks_of
 from mycelium.rules.view import Draft, about_workflow
-
-UNDO = "undo"
-"""The last part of the id of a task that takes another back."""
 
 
 def add_undo_tasks(draft: Draft, workflow: Workflow) -> list[Task]:
@@ -24,7 +21,9 @@ def add_undo_tasks(draft: Draft, workflow: Workflow) -> list[Task]:
     if not done:
         return []
     ids = [f"{task.id}.{UNDO}" for task in done]
-    draft.put(workflow.changed(status="compensating", tasks=(*workflow.tasks, *ids), updated_at=draft.view.now))
+    # Time limits the work, not its undoing, which would stop half-way.
+    fields = {"timeout_at": None, "seconds_left": None, "updated_at": draft.view.now}
+    draft.put(workflow.changed(status="compensating", tasks=(*workflow.tasks, *ids), **fields))
     draft.event(WORKFLOWS, "workflow.compensating", None, **about_workflow(workflow), tasks=ids)
     before: list[str] = []
     added: list[Task] = []

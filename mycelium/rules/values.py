@@ -15,6 +15,8 @@ from mycelium.models.values import DEFAULT, FROM, ORDERED, path_of, reference_in
 Look: TypeAlias = Callable[[str], JsonValue]
 """Gives the value that a path begins at. Raises Unresolved where there is none."""
 
+LITERAL: Final = "literal"
+"""Where a reference begins that leads nowhere: its default is meant as it is, though it may look like a reference."""
 OF_A_TASK: Final = ("result", "error", "status")
 """What of a task may be referred to."""
 KINDS: Final[Mapping[type, str]] = {
@@ -26,8 +28,11 @@ class Unresolved(Exception):
     """A value cannot be had; its text says why."""
 
 
-def resolve(value: JsonValue, look: Look, *, only: Set[str] | None = None) -> JsonValue:
+def resolve(value: JsonValue, look: Look, *, only: Set[str] | None = None, again: bool = False) -> JsonValue:
     """The value with every reference in it replaced; where `only` is given, those that begin there.
+
+    What is found is never looked into for references, for it came from others. Where what comes of this is resolved
+    `again` later, it is marked as what it is.
 
     Raises:
         Unresolved: something that is referred to is not there, and there is no default.
@@ -35,13 +40,14 @@ def resolve(value: JsonValue, look: Look, *, only: Set[str] | None = None) -> Js
     written = reference_in(value)
     if written is not None:
         path = path_of(written)
-        return (
-            value if only is not None and path[0] not in only else _referred(cast("dict[str, Any]", value), path, look)
-        )
+        if only is not None and path[0] not in only:
+            return value
+        found = _referred(cast("dict[str, Any]", value), path, look)
+        return {FROM: [LITERAL], DEFAULT: found} if again and refers(found) else found
     if isinstance(value, dict):
-        return {name: resolve(each, look, only=only) for name, each in value.items()}
+        return {name: resolve(each, look, only=only, again=again) for name, each in value.items()}
     if isinstance(value, list):
-        return [resolve(each, look, only=only) for each in value]
+        return [resolve(each, look, only=only, again=again) for each in value]
     return value
 
 
@@ -56,6 +62,8 @@ def _referred(reference: dict[str, JsonValue], path: tuple[str, ...], look: Look
 
 def find(path: tuple[str, ...], look: Look) -> JsonValue:
     """The value at this path. Raises Unresolved, naming the step that leads nowhere."""
+    if path[0] == LITERAL:
+        raise Unresolved("a literal is what its default says, and it has none")
     value = look(path[0])
     for number, step in enumerate(path[1:], 1):
         value = _step(value, step, ".".join(path[:number]))
@@ -68,7 +76,7 @@ def _step(value: JsonValue, step: str, so_far: str) -> JsonValue:
             return value[step]
         raise Unresolved(f"{so_far} has no {step!r}; it has {_some(value)}")
     if isinstance(value, list):
-        if step.isascii() and step.isdigit() and int(step[:9]) < len(value):
+        if step.isascii() and step.isdigit() and len(step) < 9 and int(step) < len(value):
             return value[int(step)]
         raise Unresolved(f"{so_far} has no {step!r}; it is a list of {len(value)}")
     raise Unresolved(f"{so_far} is {_kind(value)}, so it has no {step!r}")
@@ -76,7 +84,7 @@ def _step(value: JsonValue, step: str, so_far: str) -> JsonValue:
 
 def _some(names: Mapping[str, object]) -> str:
     every = sorted(names)
-    return ", ".join([*every[:8], "..."] if len(every) > 8 else every) or "nothing"
+    return ", ".join(name[:40] for name in ([*every[:8], "..."] if len(every) > 8 else every)) or "nothing"
 
 
 def _kind(value: JsonValue) -> str:
@@ -132,9 +140,13 @@ def _ordered(condition: Condition, found: JsonValue, where: str) -> bool:
     texts = isinstance(found, str) and isinstance(wanted, str)
     numbers = _is_number(found) and _is_number(wanted)
     if not texts and not numbers:
-        raise Unresolved(f"{where} is {_kind(found)}, which {condition.op!r} cannot compare with {wanted!r}")
+        raise Unresolved(f"{where} is {_kind(found)}, which {condition.op!r} cannot compare with {_said(wanted)}")
     one, two = cast("Any", found), cast("Any", wanted)
     return {">": one > two, ">=": one >= two, "<": one < two, "<=": one <= two}[condition.op]
+
+
+def _said(value: JsonValue) -> str:
+    return repr(value)[:80]
 
 
 def _is_number(value: JsonValue) -> bool:
@@ -148,7 +160,7 @@ def _contains(found: JsonValue, wanted: JsonValue, where: str) -> bool:
         return any(_same(each, wanted) for each in found)
     if isinstance(found, dict) and isinstance(wanted, str):
         return wanted in found
-    raise Unresolved(f"{where} cannot contain {wanted!r}")
+    raise Unresolved(f"{where} cannot contain {_said(wanted)}")
 
 
 def refers(value: JsonValue) -> bool:
@@ -187,7 +199,8 @@ class Binder:
     def condition(self, condition: Condition) -> Condition:
         """The same for a condition's paths."""
         if condition.path is not None:
-            written = ".".join(condition.path) if condition.path[0] not in self.tasks else [*condition.path]
+            exact = condition.path[0] in self.tasks or condition.path[0] in self.roots
+            written = [*condition.path] if exact else ".".join(condition.path)
             return condition.model_copy(update={"path": self.path(cast("JsonValue", written))})
         parts = {
             name: tuple(self.condition(each) for each in joined)
@@ -202,7 +215,7 @@ class Binder:
             steps = path_of(written)
         except ValidationError:
             raise self._unknown(written, "Write it like survey.result.files.") from None
-        if steps[0] in self.roots:
+        if steps[0] in self.roots or steps[0] == LITERAL:
             return steps
         length = len(steps) if isinstance(written, str) else 1
         found = next((n for n in range(length, 0, -1) if ".".join(steps[:n]) in self.tasks), None)
@@ -220,7 +233,7 @@ class Binder:
         return f"It may begin with: {shown}." if shown else "Name the task in depends_on."
 
     def _unknown(self, written: JsonValue, hint: str) -> UnknownReference:
-        said = written if isinstance(written, str) else ".".join(map(str, cast("list[object]", written or [])))
+        said = ".".join(map(str, written)) if isinstance(written, list) else str(written)
         return UnknownReference(
             f"{self.where} refers to {said[:140]!r}, which is not there.", hint=hint, path=said[:500], of=self.where
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import JsonValue
 
 from mycelium.errors import Conflict, IllegalTransition
-from mycelium.models import WORKFLOWS, Agent, Task, Workflow, WorkflowStatus, WorkflowTask
-from mycelium.rules.adding import add_workflow, let_go
+from mycelium.models import WORKFLOW_TRANSITIONS, WORKFLOWS, Agent, Task, Workflow, WorkflowStatus, WorkflowTask
+from mycelium.rules.adding import add_workflow, let_go, to_come
 from mycelium.rules.ending import close_workflow, open_tasks
 from mycelium.rules.settle import end_open_tasks, hand_up, settle
 from mycelium.rules.view import Change, Draft, View, about_workflow, require
@@ -70,6 +70,8 @@ def finish_workflow(
 ) -> Change[Workflow]:
     """Give a workflow its outcome by hand; its open tasks are cancelled."""
     workflow = _driven(view, workflow_id, status, by) if status != "cancelled" else _going_on(view, workflow_id, status)
+    if status not in WORKFLOW_TRANSITIONS[workflow.status]:
+        raise _illegal(workflow, status, "Wait until what it did is undone.")
     draft = Draft(view)
     closed = close_workflow(draft, workflow, status, by, result=result, error=error)
     ended = end_open_tasks(draft, closed, reason=f"workflow {status}", by=by)
@@ -144,13 +146,22 @@ def _resumed(draft: Draft, workflow: Workflow, by: str | None) -> Workflow:
     resumed = draft.put(workflow.changed(status="running", timeout_at=until, seconds_left=None, updated_at=now))
     draft.event(WORKFLOWS, "workflow.resumed", by, **about_workflow(workflow))
     for task in open_tasks(draft, workflow):
-        free = draft.put(task.changed(paused=False, updated_at=now))
+        free = draft.put(
+            task.changed(paused=False, not_before=to_come(task, now), **_shifted(task, now), updated_at=now)
+        )
         if task.status == "pending":
             let_go(draft, free)
         inner = draft.get(Workflow, task.runs) if task.runs is not None else None
         if inner is not None and inner.status == "paused":
             _resumed(draft, inner, by)
     return resumed
+
+
+def _shifted(task: Task, now: datetime) -> dict[str, object]:
+    """When the attempt of a task that holds work began, as if it had not stood still while it was paused."""
+    if task.runs is None or task.started_at is None or not task.paused:
+        return {}
+    return {"started_at": task.started_at + (now - task.updated_at)}
 
 
 def _driven(view: View, workflow_id: str, wanted: str, by: str | None) -> Workflow:
