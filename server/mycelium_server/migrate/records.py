@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mycelium.errors import InvalidInput
 from mycelium.models import OPEN, Task, TaskStatus, Workflow, WorkflowStatus, validated
-from mycelium.rules.creation import standing
+from mycelium.rules.adding import standing
 from mycelium_server.migrate.foreign import Foreign, ForeignGroup, ForeignTask, unusable
 from mycelium_server.migrate.ids import Names, named, readable
 from mycelium_server.migrate.waits import waits_of
