@@ -115,7 +115,10 @@ class Backend(Protocol):
         ...
 
     def dump(self) -> AsyncIterator[Record | Event]:
-        """Everything as it is at one moment: records in the order of their creation, then the whole log."""
+        """Everything as it is at one moment: records in the order of their creation, then the whole log.
+
+        Not the housekeeper's record, which says something of processes, not of work.
+        """
         ...
 
     def changes(self) -> AbstractAsyncContextManager[Bell]:

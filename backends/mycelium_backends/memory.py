@@ -23,6 +23,7 @@ from mycelium.models import (
     Due,
     Event,
     EventQuery,
+    Keeper,
     Page,
     Priority,
     Query,
@@ -31,8 +32,11 @@ from mycelium.models import (
     Task,
     TaskQuery,
     TaskStatus,
+    Trigger,
+    TriggerQuery,
     Workflow,
     WorkflowQuery,
+    lane_fits,
     validated,
 )
 from mycelium.models.base import Model, is_id
@@ -58,7 +62,9 @@ class MemoryBackend:
     def __init__(self, clock: Clock, terms: Terms = NO_TERMS) -> None:
         self._clock = clock
         self._terms = terms
-        self._records: dict[type[Record], dict[str, Record]] = {Agent: {}, Workflow: {}, Task: {}}
+        self._records: dict[type[Record], dict[str, Record]] = {
+            Agent: {}, Workflow: {}, Trigger: {}, Task: {}, Keeper: {},
+        }  # fmt: skip
         self._log: list[Event] = []
         self._bells = Bells()
         self._id = uuid4().hex[:12]
@@ -88,6 +94,7 @@ class MemoryBackend:
             if task.ready(view.now)
             and task.assigned_to in (None, request.agent)
             and (not request.types or task.type in request.types)
+            and lane_fits(task.lane, request.queues, request.capabilities)
         ]
         if not fitting:
             return None
@@ -120,7 +127,8 @@ class MemoryBackend:
 
     async def dump(self) -> AsyncGenerator[Record | Event]:
         self._check_open()
-        everything = [*(record for kind in self._records.values() for record in kind.values()), *self._log]
+        kinds = (records for kind, records in self._records.items() if kind is not Keeper)
+        everything = [*(record for records in kinds for record in records.values()), *self._log]
         for each in everything:
             yield _own(each)
 
@@ -141,6 +149,7 @@ class MemoryBackend:
             queues=dict(queues),
             agents=Counter(agent.status for agent in view.all(Agent)),
             workflows=Counter(workflow.status for workflow in view.all(Workflow)),
+            triggers=Counter(trigger.status for trigger in view.all(Trigger)),
             last_seq=await self.last_seq(),
         )
 
@@ -235,6 +244,8 @@ def _matching(view: MemoryView, query: Query[R]) -> list[Record]:
             return [agent for agent in agents if wanted.status in (None, agent.status)]
         case WorkflowQuery() as wanted:
             return [each for each in _newest(view, Workflow) if wanted.status in (None, each.status)]
+        case TriggerQuery() as wanted:
+            return [each for each in _newest(view, Trigger) if wanted.status in (None, each.status)]
         case _:
             raise TypeError(type(query))
 

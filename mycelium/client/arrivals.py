@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from pydantic_core import from_json
 
 from mycelium.errors import InvalidInput
-from mycelium.models import Agent, Event, Record, Task, Workflow, validated
+from mycelium.models import Agent, Event, Record, Task, Trigger, Workflow, validated
 from mycelium.rules.fitting import misfits
 
 FORMAT: Final = 1
@@ -17,6 +17,7 @@ KINDS: Final[dict[str, type[Record | Event]]] = {
     "task": Task,
     "agent": Agent,
     "workflow": Workflow,
+    "trigger": Trigger,
     "event": Event,
 }
 

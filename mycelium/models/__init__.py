@@ -3,6 +3,7 @@
 from mycelium.models.agent import DEFAULT_TTL, Agent, AgentReport, AgentStatus
 from mycelium.models.base import MAX_JSON_BYTES, MAX_SECONDS, Model, Record, invalid, validated
 from mycelium.models.event import AGENTS, TASKS, WORKFLOWS, Event
+from mycelium.models.keeper import HOUSE, Keeper
 from mycelium.models.query import (
     AgentQuery,
     ClaimRequest,
@@ -13,32 +14,41 @@ from mycelium.models.query import (
     Query,
     Stats,
     TaskQuery,
+    TriggerQuery,
     WorkflowQuery,
 )
-from mycelium.models.task import (
+from mycelium.models.spec import (
     MAX_DEPENDENCIES,
+    MAX_TASKS,
+    Budget,
+    OnFailure,
+    Priority,
+    RunWhen,
+    TaskSpec,
+    WorkflowMode,
+    WorkflowSpec,
+    WorkflowTask,
+)
+from mycelium.models.task import (
     OPEN,
     PRIORITY_RANK,
     TRANSITIONS,
+    Approval,
     Lease,
-    Priority,
-    RunWhen,
+    Spent,
     Task,
-    TaskSpec,
     TaskStatus,
+    lane_fits,
 )
-from mycelium.models.workflow import (
-    MAX_TASKS,
-    WORKFLOW_TRANSITIONS,
-    Workflow,
-    WorkflowMode,
-    WorkflowStatus,
-    WorkflowTask,
-)
+from mycelium.models.trigger import TRIGGERS, Cause, Then, Trigger, TriggerStatus, When
+from mycelium.models.values import Condition
+from mycelium.models.workflow import GOING_ON, WORKFLOW_TRANSITIONS, Workflow, WorkflowStatus
 
 __all__ = [
     "AGENTS",
     "DEFAULT_TTL",
+    "GOING_ON",
+    "HOUSE",
     "MAX_DEPENDENCIES",
     "MAX_JSON_BYTES",
     "MAX_SECONDS",
@@ -47,34 +57,49 @@ __all__ = [
     "PRIORITY_RANK",
     "TASKS",
     "TRANSITIONS",
+    "TRIGGERS",
     "WORKFLOWS",
     "WORKFLOW_TRANSITIONS",
     "Agent",
     "AgentQuery",
     "AgentReport",
     "AgentStatus",
+    "Approval",
+    "Budget",
+    "Cause",
     "ClaimRequest",
+    "Condition",
     "Due",
     "Event",
     "EventPage",
     "EventQuery",
+    "Keeper",
     "Lease",
     "Model",
+    "OnFailure",
     "Page",
     "Priority",
     "Query",
     "Record",
     "RunWhen",
+    "Spent",
     "Stats",
     "Task",
     "TaskQuery",
     "TaskSpec",
     "TaskStatus",
+    "Then",
+    "Trigger",
+    "TriggerQuery",
+    "TriggerStatus",
+    "When",
     "Workflow",
     "WorkflowMode",
     "WorkflowQuery",
+    "WorkflowSpec",
     "WorkflowStatus",
     "WorkflowTask",
     "invalid",
+    "lane_fits",
     "validated",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from mycelium.models.base import MAX_SECONDS, Id, JsonObject, Label, Model, Moment, Record
+from mycelium.models.base import MAX_SECONDS, Count, Id, JsonObject, Label, Model, Moment, Record
 
 AgentStatus = Literal["idle", "busy", "error", "offline"]
 DEFAULT_TTL: Final = 300.0
@@ -31,6 +31,10 @@ class Agent(AgentReport, Record):
 
     name: Id
     last_updated: Moment
+    failures: Count = 0
+    """Attempts in a row that it failed at."""
+    recovers_at: Moment | None = None
+    """When it may try again, after so many failures that it was marked `error`."""
 
     @classmethod
     def of(cls, report: AgentReport, *, name: str, last_updated: datetime, version: int) -> Agent:
@@ -46,4 +50,5 @@ class Agent(AgentReport, Record):
     def due_at(self) -> datetime | None:
         if self.status == "offline":
             return None
-        return self.last_updated + timedelta(seconds=self.ttl)
+        gone_at = self.last_updated + timedelta(seconds=self.ttl)
+        return gone_at if self.recovers_at is None else min(gone_at, self.recovers_at)

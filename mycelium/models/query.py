@@ -10,7 +10,10 @@ from typing import Generic, TypeVar
 from mycelium.models.agent import Agent, AgentStatus
 from mycelium.models.base import Record
 from mycelium.models.event import Event
-from mycelium.models.task import Priority, Task, TaskStatus
+from mycelium.models.keeper import Keeper
+from mycelium.models.spec import Priority
+from mycelium.models.task import Task, TaskStatus
+from mycelium.models.trigger import Trigger, TriggerStatus
 from mycelium.models.workflow import Workflow, WorkflowStatus
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
@@ -53,6 +56,13 @@ class WorkflowQuery(Query[Workflow]):
     status: WorkflowStatus | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerQuery(Query[Trigger]):
+    """Triggers that match every filter that is set."""
+
+    status: TriggerStatus | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R_co]):
     """Some records, and where the next page begins (None at the end)."""
@@ -84,11 +94,14 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """Who wants a task, and which it could take; `types` empty means any."""
+    """Who wants a task, and which it could take; `types` and `queues` empty mean any."""
 
     agent: str
     seconds: float
     types: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+    """What the agent can do: a task that needs something else is not for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +127,11 @@ class Stats:
     """How many of them are of each priority; one that has none may be left out."""
     agents: Mapping[AgentStatus, int] = field(default_factory=dict[AgentStatus, int])
     workflows: Mapping[WorkflowStatus, int] = field(default_factory=dict[WorkflowStatus, int])
+    triggers: Mapping[TriggerStatus, int] = field(default_factory=dict[TriggerStatus, int])
     last_seq: int = 0
     """The number of the newest event."""
+    housekeeper: Keeper | None = None
+    """Who does what time and events bring, and how much of it was done; None where nobody has begun to."""
     bytes: int | None = None
     """What it takes on disk, where it is on a disk."""
     avg_latency: float | None = None

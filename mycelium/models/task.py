@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, JsonValue
 
-from mycelium.models.base import MAX_SECONDS, START_OF_TIME, Count, Id, JsonObject, Label, Line, Model, Moment, Record
+from mycelium.models.base import START_OF_TIME, Count, Id, JsonObject, Line, Model, Moment, Record
+from mycelium.models.spec import Priority, Seconds, TaskSpec, WorkflowSpec
 
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled", "skipped"]
-Priority = Literal["low", "normal", "high", "critical"]
-RunWhen = Literal["all_succeeded", "all_done", "any_failed"]
 
 PRIORITY_RANK: Final[Mapping[Priority, int]] = MappingProxyType({"low": 0, "normal": 1, "high": 2, "critical": 3})
 OPEN: Final[frozenset[TaskStatus]] = frozenset({"pending", "running"})
 TRANSITIONS: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = MappingProxyType(
     {
-        "pending": frozenset({"running", "cancelled", "skipped"}),
+        "pending": frozenset({"running", "failed", "cancelled", "skipped"}),
         "running": frozenset({"pending", "completed", "failed", "cancelled"}),
         "completed": frozenset(),
-        "failed": frozenset(),
-        "cancelled": frozenset(),
-        "skipped": frozenset(),
+        "failed": frozenset({"pending"}),
+        "cancelled": frozenset({"pending"}),
+        "skipped": frozenset({"pending"}),
     }
 )
-"""From each status, the statuses it may change to. `docs/state-machines.md` is drawn from this table."""
+"""From each status, the statuses it may change to. `docs/state-machines.md` is drawn from this table.
 
-MAX_DEPENDENCIES: Final = 10_000
-"""A task may wait on this many others."""
-
-
-def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
-Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, strict=True)]
+Only a retry of its workflow takes a task back from an outcome; a pending one fails where its values cannot be had.
+"""
 
 
 class Lease(Model):
@@ -49,21 +42,21 @@ class Lease(Model):
     seconds: Seconds
 
 
-class TaskSpec(Model):
-    """What a caller says of a task to create. `depends_on` names tasks of the store, by id."""
+class Approval(Model):
+    """A person's yes."""
 
-    type: Label
-    title: Line = ""
-    payload: JsonObject = {}
-    assigned_to: Id | None = None
-    depends_on: Annotated[tuple[Id, ...], Field(max_length=MAX_DEPENDENCIES)] = ()
-    priority: Priority = "normal"
-    run_when: RunWhen = "all_succeeded"
-    max_attempts: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
-    retry_backoff: Annotated[float, Field(ge=0, le=MAX_SECONDS, strict=True)] = 1.0
-    timeout_seconds: Seconds | None = None
-    not_before: Annotated[Moment, AfterValidator(_in_utc)] | None = None
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    by: Line
+    at: Moment
+    note: Line = ""
+
+
+class Spent(Model):
+    """What a task has used up of its budget, over all its attempts."""
+
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Of the attempts that have ended."""
+    tokens: Count = 0
+    turns: Count = 0
 
 
 class Task(TaskSpec, Record):
@@ -78,7 +71,19 @@ class Task(TaskSpec, Record):
     status: TaskStatus = "pending"
     blocked: bool = False
     """Pending, and waiting on dependencies."""
+    paused: bool = False
+    """Pending in a workflow that is paused."""
+    approved: Approval | None = None
+    template: JsonObject | None = None
+    """The payload as it was declared, where that refers to values that were not there yet."""
     workflow_id: Id | None = None
+    for_each: JsonValue = None
+    workflow: WorkflowSpec | None = None
+    undo: TaskSpec | None = None
+    runs: Id | None = None
+    """The workflow that does this task, in place of an agent."""
+    hops: Count = 0
+    """How many triggers in a row led to it."""
     created_by: Id | None = None
     created_at: Moment
     updated_at: Moment
@@ -91,6 +96,7 @@ class Task(TaskSpec, Record):
     token: Count = 0
     """The token of its last lease."""
     lease: Lease | None = None
+    spent: Spent | None = None
     result: JsonObject | None = None
     error: JsonObject | None = None
 
@@ -117,23 +123,44 @@ class Task(TaskSpec, Record):
         return self.lease.agent if self.lease else None
 
     @property
+    def holds_work(self) -> bool:
+        """Whether it is done by a workflow of its own, in place of an agent."""
+        return self.for_each is not None or self.workflow is not None
+
+    @property
+    def lane(self) -> str:
+        """What claims are matched by: its queue and the capabilities it needs, as JSON; empty for neither."""
+        if self.queue is None and not self.capabilities:
+            return ""
+        return json.dumps([self.queue or "", *sorted(set(self.capabilities))])
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether nothing but a person's yes is missing to its being claimed, or a time."""
+        return self.status == "pending" and not self.blocked and self.approval is not None and self.approved is None
+
+    @property
     def claimable_from(self) -> datetime | None:
         """From when on it may be claimed, or None while something other than time stands in the way."""
-        if self.status != "pending" or self.blocked:
+        if self.status != "pending" or self.blocked or self.paused or self.awaits_approval:
             return None
         return self.not_before or START_OF_TIME
 
     @property
     def times_out_at(self) -> datetime | None:
-        """When the present attempt has taken too long."""
-        if self.started_at is None or self.timeout_seconds is None:
+        """When the present attempt has taken too long, or the task has used up its seconds."""
+        if self.started_at is None:
             return None
-        return self.started_at + timedelta(seconds=self.timeout_seconds)
+        limits = [] if self.timeout_seconds is None else [self.timeout_seconds]
+        if self.budget is not None and self.budget.seconds is not None:
+            limits.append(max(0.0, self.budget.seconds - (self.spent.seconds if self.spent else 0.0)))
+        return self.started_at + timedelta(seconds=min(limits)) if limits else None
 
     @property
     def due_at(self) -> datetime | None:
-        if self.lease is not None:
-            return min(self.lease.expires_at, self.times_out_at or self.lease.expires_at)
+        if self.status == "running":
+            ends = [at for at in (self.lease and self.lease.expires_at, self.times_out_at) if at is not None]
+            return min(ends, default=None)
         return self.not_before if self.claimable_from else None
 
     def ready(self, now: datetime) -> bool:
@@ -144,3 +171,11 @@ class Task(TaskSpec, Record):
 
 _BLANK: Final = Task.model_construct(id="", type="", created_at=START_OF_TIME, updated_at=START_OF_TIME)
 """What `Task.of` copies: three times as fast as building a task field by field."""
+
+
+def lane_fits(lane: str, queues: tuple[str, ...], capabilities: frozenset[str]) -> bool:
+    """Whether tasks of this lane are for an agent with these capabilities that claims from these queues (none: all)."""
+    if not lane:
+        return not queues
+    queue, *needed = json.loads(lane)
+    return (not queues or queue in queues) and capabilities.issuperset(needed)

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from mycelium.models.base import Id, JsonObject, Label, Line, Moment, Record
-from mycelium.models.task import TaskSpec
+from mycelium.models.base import MAX_SECONDS, Count, Id, JsonObject, Label, Line, Moment, Record
+from mycelium.models.spec import OnFailure, WorkflowMode
 
-WorkflowMode = Literal["sequential", "parallel", "dag"]
-WorkflowStatus = Literal["running", "completed", "failed", "cancelled"]
+WorkflowStatus = Literal["running", "paused", "compensating", "completed", "failed", "cancelled"]
+GOING_ON: Final[frozenset[WorkflowStatus]] = frozenset({"running", "paused", "compensating"})
+"""The statuses of a workflow that has no outcome yet."""
 WORKFLOW_TRANSITIONS: Final[Mapping[WorkflowStatus, frozenset[WorkflowStatus]]] = MappingProxyType(
     {
-        "running": frozenset({"completed", "failed", "cancelled"}),
+        "running": frozenset({"paused", "compensating", "completed", "failed", "cancelled"}),
+        "paused": frozenset({"running", "compensating", "completed", "failed", "cancelled"}),
+        "compensating": frozenset({"failed", "cancelled"}),
         "completed": frozenset(),
-        "failed": frozenset(),
-        "cancelled": frozenset(),
+        "failed": frozenset({"running"}),
+        "cancelled": frozenset({"running"}),
     }
 )
-
-MAX_TASKS: Final = 10_000
-"""A workflow may have this many tasks: they are created in one transaction, for which all others wait."""
-
-
-class WorkflowTask(TaskSpec):
-    """A task within a workflow. `depends_on` may name its siblings, or any task of the store by id."""
-
-    name: Id
-    type: Label = ""
-    """The name, where no type is given."""
 
 
 class Workflow(Record):
@@ -49,6 +42,18 @@ class Workflow(Record):
     status: WorkflowStatus = "running"
     tasks: tuple[Id, ...] = ()
     """The ids of its tasks, in the order they were declared."""
+    on_failure: OnFailure = "continue"
+    """What a task that has failed for good means for the others: nothing, their end, or that they are undone."""
+    parent: Id | None = None
+    """The task that this workflow does."""
+    driver: Id | None = None
+    """The agent that drives it by hand."""
+    timeout_at: Moment | None = None
+    """When it has taken too long; None while it is paused."""
+    seconds_left: Annotated[float, Field(ge=0, le=MAX_SECONDS)] | None = None
+    """What was left of its time when it was paused."""
+    hops: Count = 0
+    """How many triggers in a row led to it."""
     progress: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
     current_task: Line | None = None
     result: JsonObject | None = None
@@ -61,3 +66,12 @@ class Workflow(Record):
     @property
     def key(self) -> str:
         return self.id
+
+    @property
+    def going_on(self) -> bool:
+        """Whether it has no outcome yet."""
+        return self.status in GOING_ON
+
+    @property
+    def due_at(self) -> datetime | None:
+        return self.timeout_at if self.going_on else None

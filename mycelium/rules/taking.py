@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mycelium.errors import Conflict
-from mycelium.models import TASKS, WORKFLOWS, Agent, Event, Record, Task, Workflow
+from mycelium.models import TASKS, WORKFLOWS, Agent, Event, Record, Task, Trigger, Workflow
 from mycelium.rules.view import Change, Draft, View, about
 
 
@@ -37,7 +37,7 @@ def take_in(view: View, records: Sequence[Task | Workflow]) -> Change[None]:
 
 
 def _check_free(view: View, records: Sequence[Record], hint: str) -> None:
-    for kind in (Task, Agent, Workflow):
+    for kind in (Task, Agent, Workflow, Trigger):
         keys = [record.key for record in records if isinstance(record, kind)]
         taken = next((found for found in view.get_all(kind, keys) if found is not None), None)
         if taken is not None:

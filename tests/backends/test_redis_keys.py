@@ -163,7 +163,7 @@ async def test_a_store_of_a_newer_schema_is_refused_before_and_while_it_is_open(
                     await act()
             with pytest.raises(SchemaTooNew):
                 await open_backend(redis.url("k-schema"), clock)
-            plain.hset("{k-schema}:store:meta", "schema", "1")
+            plain.hset("{k-schema}:store:meta", "schema", "2")
         assert len((await m.list_tasks()).records) == 1
 
 
@@ -172,7 +172,7 @@ async def test_a_task_that_was_picked_and_never_claimed_comes_back(redis: RedisS
     async with opened(redis, "k-reserved", clock) as m:
         task = await m.create_task("x")
         dying = await open_backend(redis.url("k-reserved"), clock)
-        await dying._committer._claims.ask(["next", "eve", []])  # pyright: ignore[reportPrivateUsage] - the first step alone
+        await dying._committer._claims.ask(["next", "eve", [], [], []])  # pyright: ignore[reportPrivateUsage] - the first step alone
         await dying.aclose()
         with redis.plain() as plain:
             reserved = "{k-reserved}:store:reserved"

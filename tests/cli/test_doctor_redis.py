@@ -16,7 +16,7 @@ def test_a_store_that_is_well(mycelium: Command, redis: RedisServer) -> None:
     assert found["persistence"][1] == "append-only file"
     assert found["mode"][1] == "redis"
     assert found["store"][1] == f"redis://127.0.0.1:{redis.port}/0?namespace=doctor: you named it"
-    assert found["schema"][1] == "1"
+    assert found["schema"][1] == "2"
 
 
 def test_looking_makes_no_store(mycelium: Command, redis: RedisServer) -> None:

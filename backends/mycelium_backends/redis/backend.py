@@ -21,7 +21,7 @@ from mycelium_backends.redis.connection import Connection
 from mycelium_backends.redis.dump import dump
 from mycelium_backends.redis.errors import schema
 from mycelium_backends.redis.reader import Reader
-from mycelium_backends.redis.scripts import SCHEMA, script
+from mycelium_backends.redis.scripts import OLDER, SCHEMA, script
 from mycelium_backends.redis.time import ServerClock
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ async def open_backend(url: str, clock: Clock) -> RedisBackend:
     server_clock = ServerClock(clock)
     try:
         asked_at = server_clock()
-        found, store_id, seconds, micros = await connection.run(script("open"), SCHEMA, uuid4().hex[:12])
+        found, store_id, seconds, micros = await connection.run(script("open"), SCHEMA, uuid4().hex[:12], *OLDER)
         _check_schema(address, found.decode())
     except BaseException:
         with anyio.CancelScope(shield=True):

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from mycelium.models import PRIORITY_RANK, Agent, Event, Record, Task, Workflow
+from mycelium.models import PRIORITY_RANK, Agent, Event, Keeper, Record, Task, Trigger, Workflow
 from mycelium.rules import Change, NewEvent
-from mycelium_backends.redis.facts import Seen, due_text
+from mycelium_backends.redis.facts import Seen, due_text, since_text
 
 READY: Final = 1
 LATER: Final = 2
@@ -55,7 +55,7 @@ def describe(change: Change[Any], seen: Sequence[Seen], time: datetime) -> Descr
         "puts": puts,
         "waiting": new_waiters,
         "workflows": [record.id for record in change.puts if isinstance(record, Workflow)],
-        "removes": [record.key for record in change.removes],
+        "removes": [[record.kind, record.key] for record in change.removes],
         "events": events,
         "history": history,
         "texts": len(texts),
@@ -73,8 +73,13 @@ def _put(record: Record, text: int) -> list[object]:
             return ["agent", record.name, record.version, entry, text, _shown_agent(record)]
         case Workflow():
             by_hand = int(bool(record.progress or record.current_task))
-            entry = [record.version, 0, record.status, by_hand]
+            entry = [record.version, 0, record.status, by_hand, due_text(record)]
             return ["workflow", record.id, record.version, entry, text, _shown_workflow(record)]
+        case Trigger():
+            entry = [record.version, 0, record.status, due_text(record), since_text(record)]
+            return ["trigger", record.id, record.version, entry, text]
+        case Keeper():
+            return ["keeper", record.key, record.version, [record.version], text]
         case _:
             raise TypeError(type(record))
 
@@ -94,6 +99,7 @@ def _task_entry(task: Task) -> list[object]:
         task.type,
         task.idempotency_key or "",
         int(task.blocked),
+        task.lane,
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 from uuid import uuid4
 
-from mycelium.models import Agent, Event, Record, Task, Workflow
+from mycelium.models import Agent, Event, Record, Task, Trigger, Workflow
 from mycelium_backends.redis.connection import Connection
 from mycelium_backends.redis.errors import unavailable
 from mycelium_backends.redis.learn import parsed
@@ -16,7 +16,7 @@ CHUNK: Final = 100
 """Records that are read at a time; each may have a few megabytes."""
 KEPT: Final = 600
 """Seconds without a read after which the server removes the copy of a reader that has gone."""
-PARTS: Final = ("task", "agent", "workflow", "tasks", "agents", "workflows", "seq")
+PARTS: Final = ("task", "agent", "workflow", "trigger", "tasks", "agents", "workflows", "triggers", "seq")
 """What the copy consists of: the records of each kind, their order, and the number of the last event."""
 
 
@@ -30,7 +30,7 @@ async def dump(connection: Connection, prefix: str) -> AsyncGenerator[Record | E
     last_seq = int(await connection.run(script("copy"), SCHEMA, name, KEPT))
     copy = f"{prefix}store:copy:{name}:"
     try:
-        for kind in (Agent, Workflow, Task):
+        for kind in (Agent, Workflow, Trigger, Task):
             async for body in _records(connection, copy, kind.kind):
                 yield parsed(kind, body)
         async for event in _events(connection, f"{prefix}events", last_seq):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias, TypeVar, cast
 
-from mycelium.models import Agent, Record, Task, TaskStatus
+from mycelium.models import Agent, Record, Task, TaskStatus, Trigger
 from mycelium.rules import NO_TERMS, Waiter
 from mycelium_backends.redis.remembered import Remembered
 
@@ -34,6 +34,17 @@ class Missing(Exception):
 def due_text(record: Record) -> str:
     """When time alone will change the record, as the scripts have it: seconds, or nothing."""
     return "" if record.due_at is None else repr(record.due_at.timestamp())
+
+
+def since_text(record: Record) -> str:
+    """What tells a record from an earlier one of its key that was removed: it began with version 1 again, but later."""
+    match record:
+        case Agent():
+            return due_text(record)
+        case Trigger():
+            return repr(record.created_at.timestamp())
+        case _:
+            return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +136,8 @@ class FactsView:
 
     def _record(self, kind: type[R], key: str) -> R | None:
         record = cast("R | None", self._facts.records[kind.kind, key])
-        # An agent that was removed and came back begins with version 1 again, but not with the same time.
-        since = due_text(record) if isinstance(record, Agent) else ""
-        self._note("record", kind.kind, key, record.version if record else 0, since)
+        version, since = (record.version, since_text(record)) if record else (0, "")
+        self._note("record", kind.kind, key, version, since)
         return record
 
     def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
@@ -142,7 +152,9 @@ class FactsView:
     def waiters(self, task_ids: Sequence[str]) -> list[Sequence[Waiter]]:
         unknown = [key for key in task_ids if key not in self._facts.waiters]
         if unknown:
-            raise Missing(["waiters", unknown])
+            # Most outcomes end with those that wait on them. Who asks again is following those that can no longer run.
+            follows = bool(self._facts.waiters)
+            raise Missing(["waiters", unknown, follows])
         found = [self._facts.waiters[key] for key in task_ids]
         for key, waiters in zip(task_ids, found, strict=True):
             self._note("waiters", key, waiters.added)

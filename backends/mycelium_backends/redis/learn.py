@@ -8,14 +8,14 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import ValidationError
 
 from mycelium.errors import StoreDamaged
-from mycelium.models import Agent, Record, RunWhen, Task, Workflow
+from mycelium.models import Agent, Keeper, Record, RunWhen, Task, Trigger, Workflow
 from mycelium.models.base import Model
 from mycelium.rules import Waiter
 from mycelium_backends.redis.facts import Facts, Question, Waiters, Waits
 
 M = TypeVar("M", bound=Model)
 
-KINDS: Final[Mapping[str, type[Record]]] = {"task": Task, "agent": Agent, "workflow": Workflow}
+KINDS: Final[Mapping[str, type[Record]]] = {kind.kind: kind for kind in (Task, Agent, Workflow, Trigger, Keeper)}
 
 
 def parsed(kind: type[M], body: bytes) -> M:

@@ -15,7 +15,7 @@ from mycelium.place import Finding, NamedPlace
 from mycelium_backends.redis.address import Address, parse
 from mycelium_backends.redis.errors import damaged, schema, translated
 from mycelium_backends.redis.probe import Client, clients, refused
-from mycelium_backends.redis.scripts import SCHEMA, script
+from mycelium_backends.redis.scripts import OLDER, SCHEMA, script
 from mycelium_backends.redis.tongue import mistaken_form
 
 OLDEST: Final = 7
@@ -107,11 +107,11 @@ class RedisPlace(NamedPlace):
             yield Finding("store", "not there yet; the first agent or `mycelium create` makes it")
             return
         found = meta.get(b"schema", b"none").decode()
-        if found != SCHEMA:
+        if found not in (SCHEMA, *OLDER):
             problem = schema(self.url, found)
             yield Finding("schema", problem.message, "fail", problem.hint)
             return
-        yield Finding("schema", found)
+        yield Finding("schema", found if found == SCHEMA else f"{found}; whoever opens it next makes it {SCHEMA}")
         yield Finding("content", self._content(client, meta))
 
     def _content(self, client: Client, meta: Mapping[bytes, bytes]) -> str:

@@ -22,6 +22,8 @@ from mycelium.models import (
     Stats,
     Task,
     TaskQuery,
+    Trigger,
+    TriggerQuery,
     Workflow,
     WorkflowQuery,
 )
@@ -80,8 +82,9 @@ class Reader:
                     await self.ask(["wake", _text(self._clock())])
                 page = await self._walk(Task, _index_of_tasks(wanted), wanted)
             case WorkflowQuery() as wanted:
-                index = "workflows" if wanted.status is None else f"workflows:status:{wanted.status}"
-                page = await self._walk(Workflow, index, wanted)
+                page = await self._walk(Workflow, _index_by_status("workflows", wanted.status), wanted)
+            case TriggerQuery() as wanted:
+                page = await self._walk(Trigger, _index_by_status("triggers", wanted.status), wanted)
             case _:
                 raise TypeError(type(query))
         return cast("Page[R]", page)
@@ -142,7 +145,8 @@ class Reader:
         return Due(records, None if next_at is None else datetime.fromtimestamp(float(next_at), now.tzinfo))
 
     async def stats(self, mode: str) -> Stats:
-        tasks, agents, workflows, queues, last_seq = await self.ask(["stats", _text(self._clock())])
+        answer = await self.ask(["stats", _text(self._clock())])
+        tasks, agents, workflows, triggers, queues, last_seq = answer
         return Stats(
             mode=mode,
             url=self._connection.url,
@@ -151,6 +155,7 @@ class Reader:
             queues={priority: count for priority, count in zip(PRIORITY_RANK, queues, strict=True) if count},
             agents=cast("Any", _counted(agents)),
             workflows=cast("Any", _counted(workflows)),
+            triggers=cast("Any", _counted(triggers)),
             last_seq=int(last_seq),
         )
 
@@ -168,7 +173,11 @@ def _index_of_tasks(query: TaskQuery) -> str:
         return f"tasks:assigned:{query.assigned_to}"
     if query.ready:
         return "ready"
-    return "tasks" if query.status is None else f"tasks:status:{query.status}"
+    return _index_by_status("tasks", query.status)
+
+
+def _index_by_status(kinds: str, status: str | None) -> str:
+    return kinds if status is None else f"{kinds}:status:{status}"
 
 
 def _matches(record: Record, query: Query[Any], now: datetime) -> bool:

@@ -8,8 +8,10 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
-SCHEMA: Final = "1"
+SCHEMA: Final = "2"
 """The version of what the scripts keep. Another one means that older scripts would read it wrongly."""
+OLDER: Final = ("1",)
+"""Those whose stores are ours as they stand, since ours only has more: what it has more is absent there."""
 
 
 @dataclass(frozen=True, slots=True)

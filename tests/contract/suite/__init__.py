@@ -6,6 +6,7 @@ from tests.contract.suite.closing import ClosingContract, DurableContract
 from tests.contract.suite.commits import CommitContract
 from tests.contract.suite.dependencies import DependencyContract
 from tests.contract.suite.events import EventContract
+from tests.contract.suite.kinds import KindsContract
 from tests.contract.suite.leases import LeaseContract
 from tests.contract.suite.listings import ListingContract
 from tests.contract.suite.monitoring import MonitoringContract
@@ -37,6 +38,7 @@ class BackendContract(
     BatchContract,
     PipelineContract,
     MonitoringContract,
+    KindsContract,
 ):
     """All of it."""
 

@@ -32,8 +32,10 @@ local function version_of(kind, key)
   return entry and entry[VERSION] or 0
 end
 
+local SINCE = {agent = AGENT_DUE, trigger = TRIGGER_MADE} -- what tells two of the same name and version apart
+
 local function is_as_seen(kind, key, version, since)
-  return version_of(kind, key) == version and (since == '' or index_of(kind, key)[AGENT_DUE] == since)
+  return version_of(kind, key) == version and (since == '' or index_of(kind, key)[SINCE[kind]] == since)
 end
 
 -- It waits on one of the witnesses; or, where there is none, still on so many.
@@ -90,6 +92,16 @@ local function wrong_of_waiting(new)
   end
 end
 
+-- Asked before anything else, since it is their indexes that all else is asked of.
+local function wrong_of_kinds(change)
+  for _, records in ipairs({change.puts, change.removes}) do
+    for _, each in ipairs(records) do
+      local at = wrong_of_rare(each[1])
+      if at then return at end
+    end
+  end
+end
+
 local function wrong_of(change)
   for _, put in ipairs(change.puts) do
     local kind, key = put[1], put[2]
@@ -98,8 +110,9 @@ local function wrong_of(change)
       or kind == 'workflow' and wrong(S .. 'workflow:' .. key .. ':counts', 'hash')
     if at then return at end
   end
-  for _, name in ipairs(change.removes) do
-    local at = wrong(P .. VISIBLE.agent .. name, 'hash')
+  for _, gone in ipairs(change.removes) do
+    local kind, key = gone[1], gone[2]
+    local at = VISIBLE[kind] and wrong(P .. VISIBLE[kind] .. key, 'hash')
     if at then return at end
   end
   for _, new in ipairs(change.waiting) do
@@ -152,19 +165,49 @@ local function add_waits(id, dependencies, run_when)
     local entry = index_of('task', other)
     if entry and is_open(entry) then
       call('SADD', S .. 'waits:' .. id, other)
-      call('HSET', S .. 'waiters:' .. other, id, run_when)
       call('HINCRBY', S .. 'waiters:' .. other, '', 1)
+    end
+    if entry and entry[STATUS] ~= 'completed' then -- see `end_waits`
+      call('HSET', S .. 'waiters:' .. other, id, run_when)
     end
   end
 end
 
--- It has its outcome: nobody waits on it any more, and it on nobody.
-local function end_waits(id)
-  local waiters = call('HKEYS', S .. 'waiters:' .. id)
+local function is_blocked(id)
+  local entry = index_of('task', id)
+  return entry and entry[BLOCKED] == 1
+end
+
+-- It has its outcome: nobody waits on it any more. Unless it is completed it may be tried again, so it is noted in
+-- `waiters` who still waits on others; whether they still do is asked when it comes to that.
+local function end_waits(id, status)
+  local key, gone, noted = S .. 'waiters:' .. id, {}, 0
+  local waiters = call('HKEYS', key)
+  if #waiters == 0 then return end
   for _, waiter in ipairs(waiters) do
-    if waiter ~= '' then call('SREM', S .. 'waits:' .. waiter, id) end
+    if waiter ~= '' then
+      call('SREM', S .. 'waits:' .. waiter, id)
+      if status ~= 'completed' and is_blocked(waiter) then noted = noted + 1 else gone[#gone + 1] = waiter end
+    end
   end
-  if #waiters > 0 then call('DEL', S .. 'waiters:' .. id) end
+  if noted == 0 then
+    call('DEL', key)
+    return
+  end
+  for _, waiter in ipairs(gone) do
+    call('HDEL', key, waiter)
+  end
+end
+
+-- It is tried again: those wait on it who waited when it had its outcome and are blocked by others now.
+local function wait_again(id)
+  for _, waiter in ipairs(call('HKEYS', S .. 'waiters:' .. id)) do
+    if waiter ~= '' and is_blocked(waiter) then
+      call('SADD', S .. 'waits:' .. waiter, id)
+    else
+      call('HDEL', S .. 'waiters:' .. id, waiter)
+    end
+  end
 end
 
 local function forget_waits(id)
@@ -233,7 +276,6 @@ local function put_task(id, entry)
   set_holder(id, entry, before)
   rescore('task', id, before and before[DUE], entry[DUE])
   if before and before[BLOCKED] == 1 and entry[BLOCKED] == 0 then forget_waits(id) end
-  if before and is_open(before) and not is_open(entry) then end_waits(id) end
   write_index('task', id, entry)
 end
 
@@ -252,34 +294,60 @@ local function put_agent(name, entry, shown)
   call('PEXPIRE', key, shown.ttl)
 end
 
+-- Trigger and workflow: in the list of all of their kind, and in that of their status.
+local function list_by_status(kind, key, n, status, before)
+  call('ZADD', S .. kind .. 's', number(n), key)
+  if before == status then return end
+  if before then call('ZREM', S .. kind .. 's:status:' .. before, key) end
+  call('ZADD', S .. kind .. 's:status:' .. status, number(n), key)
+end
+
 local function put_workflow(id, entry, shown)
   local before = index_of('workflow', id)
   entry[FLOW_NUMBER] = before and before[FLOW_NUMBER] or call('HINCRBY', META, 'workflows', 1)
-  local n = number(entry[FLOW_NUMBER])
-  call('ZADD', S .. 'workflows', n, id)
-  if before and before[FLOW_STATUS] ~= entry[FLOW_STATUS] then
-    call('ZREM', S .. 'workflows:status:' .. before[FLOW_STATUS], id)
-  end
-  if not before or before[FLOW_STATUS] ~= entry[FLOW_STATUS] then
-    call('ZADD', S .. 'workflows:status:' .. entry[FLOW_STATUS], n, id)
-  end
+  list_by_status('workflow', id, entry[FLOW_NUMBER], entry[FLOW_STATUS], before and before[FLOW_STATUS])
+  rescore('workflow', id, before and before[FLOW_DUE], entry[FLOW_DUE])
   write_index('workflow', id, entry)
   local key = P .. 'workflows:' .. id
   call('HSET', key, unpack(shown.fields))
   call('EXPIRE', key, WORKFLOW_TTL)
 end
 
-local put = {task = put_task, agent = put_agent, workflow = put_workflow}
+local function put_trigger(id, entry)
+  local before = index_of('trigger', id)
+  entry[TRIGGER_NUMBER] = before and before[TRIGGER_NUMBER] or call('HINCRBY', META, 'triggers', 1)
+  list_by_status('trigger', id, entry[TRIGGER_NUMBER], entry[TRIGGER_STATUS], before and before[TRIGGER_STATUS])
+  rescore('trigger', id, before and before[TRIGGER_DUE], entry[TRIGGER_DUE])
+  write_index('trigger', id, entry)
+end
 
-local function remove_agent(name)
-  local before = index_of('agent', name)
-  if not before then return end
+local function put_keeper(key, entry)
+  write_index('keeper', key, entry)
+end
+
+local put = {
+  task = put_task, agent = put_agent, workflow = put_workflow, trigger = put_trigger, keeper = put_keeper,
+}
+
+local function remove_agent(name, before)
   count_agents(before[AGENT_STATUS], -1)
-  call('ZREM', S .. 'agents', name)
-  call('ZREM', S .. 'due', 'agent:' .. name)
-  remove_index('agent', name)
-  call('HDEL', S .. 'agent', name)
   call('DEL', P .. 'agents:status:' .. name)
+end
+
+local function remove_trigger(id, before)
+  call('ZREM', S .. 'triggers:status:' .. before[TRIGGER_STATUS], id)
+end
+
+local remove_rest = {agent = remove_agent, trigger = remove_trigger}
+
+local function remove(kind, key)
+  local before = index_of(kind, key)
+  if not before then return end
+  remove_rest[kind](key, before)
+  call('ZREM', S .. kind .. 's', key)
+  call('ZREM', S .. 'due', kind .. ':' .. key)
+  remove_index(kind, key)
+  call('HDEL', S .. kind, key)
 end
 
 local function append(at, id, channel, rest)
@@ -290,14 +358,35 @@ local function append(at, id, channel, rest)
   return event
 end
 
+-- Those of a change's tasks that had none of an outcome and have one now, or the reverse.
+local function turned(puts, is_as_before)
+  local found = {}
+  for _, each in ipairs(puts) do
+    local before = each[1] == 'task' and index_of('task', each[2])
+    if before and is_as_before(before) and not is_as_before(each[4]) then found[#found + 1] = each end
+  end
+  return found
+end
+
+local function is_over(entry)
+  return not is_open(entry)
+end
+
 local function apply(change, texts)
   local new_waiters = {}
   for _, each in ipairs(change.waiting) do
-    if not index_of('task', each[1]) then new_waiters[#new_waiters + 1] = each end
+    if not is_blocked(each[1]) then new_waiters[#new_waiters + 1] = each end
   end
+  local ended, tried_again = turned(change.puts, is_open), turned(change.puts, is_over)
   for _, each in ipairs(change.puts) do
     call('HSET', S .. each[1], each[2], ARGV[texts + each[5]])
     put[each[1]](each[2], each[4], each[6])
+  end
+  for _, each in ipairs(ended) do
+    end_waits(each[2], each[4][STATUS])
+  end
+  for _, each in ipairs(tried_again) do
+    wait_again(each[2])
   end
   for _, each in ipairs(new_waiters) do
     add_waits(each[1], each[2], each[3])
@@ -305,8 +394,8 @@ local function apply(change, texts)
   for _, workflow in ipairs(change.workflows) do
     show_progress(workflow)
   end
-  for _, name in ipairs(change.removes) do
-    remove_agent(name)
+  for _, gone in ipairs(change.removes) do
+    remove(gone[1], gone[2])
   end
   for _, event in ipairs(change.history) do
     append(event[1], event[2], event[3], ARGV[texts + event[4]])
@@ -320,6 +409,8 @@ local function apply(change, texts)
 end
 
 local function answer(change, texts)
+  local at = wrong_of_kinds(change)
+  if at then return {'type', at} end
   if not still_true(change.seen) then return {'stale'} end
   local refusal = obstacle(change)
   if refusal then return refusal end

@@ -7,7 +7,7 @@ local COPY = S .. 'copy:' .. ARGV[2] .. ':'
 
 local made = call('GET', COPY .. 'seq')
 if made then return made end
-for _, part in ipairs({'task', 'agent', 'workflow', 'tasks', 'agents', 'workflows'}) do
+for _, part in ipairs({'task', 'agent', 'workflow', 'trigger', 'tasks', 'agents', 'workflows', 'triggers'}) do
   if call('COPY', S .. part, COPY .. part) == 1 then
     call('EXPIRE', COPY .. part, ARGV[3])
   end

@@ -68,13 +68,13 @@ function questions.waits(ids, wanted)
   return found
 end
 
--- Who waits on these tasks, who on those, and so on: when one can no longer run, the others may follow.
-function questions.waiters(ids)
+-- Who waits on these tasks; if wanted also who on those, and so on: when one can no longer run, the others may follow.
+function questions.waiters(ids, follow)
   local found, queue, known, asked = {}, ids, {}, #ids
   for _, id in ipairs(ids) do
     known[id] = true
   end
-  while #found < #queue and (#found < asked or #queue < MANY) do
+  while #found < #queue and (#found < asked or follow and #queue < MANY) do
     local next = waiters_of(queue[#found + 1])
     found[#found + 1] = next
     for _, waiter in ipairs(next[3]) do
@@ -190,7 +190,8 @@ function questions.stats(now)
   end
   return {
     by_status('tasks', TASK_STATUSES), call('HGETALL', S .. 'agents:counts'),
-    by_status('workflows', WORKFLOW_STATUSES), queues, call('HGET', META, 'seq') or '0',
+    by_status('workflows', WORKFLOW_STATUSES), by_status('triggers', TRIGGER_STATUSES), queues,
+    call('HGET', META, 'seq') or '0',
   }
 end
 
@@ -199,7 +200,7 @@ for i = 2, #ARGV do
   local question = cjson.decode(ARGV[i])
   local whole, said = pcall(questions[question[1]], question[2], question[3], question[4], question[5])
   if not whole then -- an error is that question's answer, and names the key where it can
-    said = check_types() or redis.error_reply(type(said) == 'table' and said.err or tostring(said))
+    said = check_types() or check_rare() or redis.error_reply(type(said) == 'table' and said.err or tostring(said))
   end
   answers[i - 1] = said
 end
