@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from inspect import iscoroutinefunction
 from typing import Annotated, TypeAlias, cast
 
 import anyio
@@ -12,7 +14,7 @@ from pydantic import Field, JsonValue
 from mycelium import rules
 from mycelium.backend import Bell
 from mycelium.client.base import Base, is_whole, log, within
-from mycelium.errors import InvalidCursor
+from mycelium.errors import InvalidCursor, InvalidInput
 from mycelium.models import Event, EventPage, EventQuery, validated
 from mycelium.models.base import Channel, JsonObject, Label, Model
 
@@ -95,8 +97,13 @@ class EventVerbs(Base):
         return await self.backend.last_seq()
 
     async def subscribe_events(self, channel: str, callback: Callback) -> None:
-        """Await `callback` with every event on this channel from now on, one after another."""
+        """Await `callback` with every event on this channel from now on, one after another.
+
+        Raises:
+            InvalidInput: it is no `async def` function, method or object that is called like one.
+        """
         validated(Channels, channels=(channel,))
+        _check_callback(callback)
         after = await self.last_seq()
         scope = anyio.CancelScope()
         self._subscriptions.setdefault(channel, []).append(scope)
@@ -140,6 +147,15 @@ class EventVerbs(Base):
                 hint="Use the cursor of the last reply, or leave it out.",
                 last_seq=last_seq,
             )
+
+
+def _check_callback(callback: object) -> None:
+    while isinstance(callback, partial):
+        callback = callback.func
+    if not (iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None))):  # noqa: B004 - asked what it is, not whether it is there
+        raise InvalidInput(
+            "Invalid callback: it must be an async function.", hint="Write it with `async def`.", fields=["callback"]
+        )
 
 
 def type_in(data: object) -> object:

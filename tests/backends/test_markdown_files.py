@@ -240,6 +240,22 @@ async def test_an_agents_file_tells_since_when_it_works_on_what_it_holds(tmp_pat
         assert agent.active_tasks == (task.id, "tea")
 
 
+async def test_an_agents_file_that_a_person_wrote_keeps_since_when(tmp_path: Path) -> None:
+    file = tmp_path / "agent-ada.md"
+    file.write_text(
+        "---\nagent: ada\nstatus: busy\n---\n\n## Active Tasks\n\n- task-123 (started: 2025-10-17T00:00:00Z)\n- tea\n"
+    )
+    async with opened(tmp_path) as m:
+        await m.store_agent_status("ada", "busy", active_tasks=["task-123", "toast"])
+        agent = await m.get_agent_status("ada")
+        assert agent is not None
+        assert agent.active_tasks == ("task-123", "toast")
+    text = file.read_text()
+    assert "version: " in text, "it was written whole"
+    assert "- task-123 (started: 2025-10-17T00:00:00Z)\n- toast\n" in text
+    assert "tea" not in text
+
+
 async def test_what_people_write_survives_a_tasks_whole_life(tmp_path: Path) -> None:
     async with opened(tmp_path) as m:
         task = await m.create_task("x", max_attempts=2, retry_backoff=0)

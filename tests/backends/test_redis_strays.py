@@ -13,6 +13,7 @@ OURS = (
     "events", "tasks:queue:normal", "workflows:w-1", "agents:status:ada", "store:meta", "store:task",
     "store:task:index", "store:ready", "store:ready:", "store:ready:ada:x", "store:tasks",
     "store:tasks:status:pending", "store:log:c", "store:waits:t", "store:waiters:t", "store:tasks:held:ada",
+    "store:lanes", 'store:lane::["llm"]', "store:trigger", "store:triggers:status:active", "store:keeper",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from mycelium import Mycelium, MyceliumError
+from mycelium.models import Event
 
 WRONG: list[Any] = [
     None, True, "", "x", "3", 3, 3.0, -1, 10**30, float("nan"), b"x", object(),
@@ -24,10 +25,14 @@ LONG = 0.05
 """Seconds: a call that waits for events waits this long."""
 
 
+async def ignore(_: Event) -> None:
+    """Take an event."""
+
+
 @pytest.fixture
 async def m() -> AsyncGenerator[Mycelium]:
     async with Mycelium.open("memory:", agent="ada", background=False) as client:
-        await client.subscribe_events("other", print)  # pyright: ignore[reportArgumentType]  no event comes
+        await client.subscribe_events("other", ignore)
         yield client
 
 
@@ -38,7 +43,7 @@ async def right_arguments(m: Mycelium) -> dict[str, Any]:
     workflow = await m.create_workflow("w")
     return {
         "type": "x", "task_id": task.id, "task_ids": [task.id], "tasks": ["a"], "workflow_id": workflow.id,
-        "agent": "eve", "channel": "c", "data": [{}], "error": "e", "status": "cancelled", "callback": print,
+        "agent": "eve", "channel": "c", "data": [{}], "error": "e", "status": "cancelled", "callback": ignore,
     }  # fmt: skip
 
 

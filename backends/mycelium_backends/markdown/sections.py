@@ -185,7 +185,16 @@ class ActiveSection:
         return [n for n, line in enumerate(lines) if line.startswith("- ") or line == "_None._"]
 
     def read(self, lines: Sequence[str]) -> object:
-        return [_unquoted(STARTED.sub("", line[2:])) for line in lines if line.startswith("- ")] or None
+        return [_active(line) for line in lines if line.startswith("- ")] or None
+
+    def keeping(self, old: Sequence[str], fresh: Sequence[str]) -> Sequence[str]:
+        """The fresh lines; where they know no time since when, with the one that the old lines tell."""
+        told = {_active(line): line for line in old if line.startswith("- ") and STARTED.search(line)}
+        return [line if STARTED.search(line) else told.get(_active(line), line) for line in fresh]
+
+
+def _active(line: str) -> str:
+    return _unquoted(STARTED.sub("", line[2:]))
 
 
 def _since(task: Glance | None) -> str:
@@ -279,6 +288,8 @@ def renewed(part: Part, section: Section, fields: Fields, others: Others) -> Par
     if isinstance(section, JsonSection) and _same(section.read(inner), fields.get(section.field), section):
         return part
     old = section.ours(inner)
+    if isinstance(section, ActiveSection):
+        fresh = section.keeping(inner, fresh or ())
     if isinstance(section, ProgressSection) and not old and section.ticks(inner)[1]:
         return part
     at = old[0] if old else 1 if inner and not inner[0].strip() else 0

@@ -1,6 +1,7 @@
 """Events: numbered without gaps, read from a cursor, followed as they come."""
 
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -212,6 +213,25 @@ class EventContract(Contract):
         with anyio.fail_after(PATIENCE):
             await enough.wait()
         assert got == [0, 1, 2]
+
+    async def test_anything_that_is_called_with_await_may_subscribe(self, m: Mycelium) -> None:
+        send, receive = anyio.create_memory_object_stream[str](3)
+
+        async def tell(who: str, event: Event) -> None:
+            await send.send(f"{who} {event.type}")
+
+        class Subscriber:
+            async def __call__(self, event: Event) -> None:
+                await tell("object", event)
+
+        for callback in (partial(tell, "part"), Subscriber(), Subscriber().__call__):
+            await m.subscribe_events("c", callback)
+        await m.publish_event("c")
+        with anyio.fail_after(PATIENCE):
+            heard = sorted([await receive.receive() for _ in range(3)])
+        assert heard == ["object message", "object message", "part message"]
+        send.close()
+        receive.close()
 
     @pytest.mark.parametrize(
         ("channel", "type"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -203,7 +204,10 @@ def wrong_calls(m: Any) -> dict[str, tuple[Callable[[], Awaitable[object]], str]
         "events wait text": (lambda: m.read_events(wait_seconds="5"), "invalid_input"),
         "events wait NaN": (lambda: m.read_events(wait_seconds=float("nan")), "invalid_input"),
         "latest limit negative": (lambda: m.latest_events(limit=-1), "invalid_input"),
-        "subscribe to a path": (lambda: m.subscribe_events("../x", print), "invalid_id"),
+        "subscribe to a path": (lambda: m.subscribe_events("../x", m.backend.aclose), "invalid_id"),
+        "subscribe without async": (lambda: m.subscribe_events("c", print), "invalid_input"),
+        "subscribe partly without async": (lambda: m.subscribe_events("c", partial(print, "x")), "invalid_input"),
+        "subscribe with a number": (lambda: m.subscribe_events("c", 5), "invalid_input"),
     }
 
 

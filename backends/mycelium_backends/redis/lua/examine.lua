@@ -2,13 +2,14 @@
 -- should have. Writes nothing.
 
 local FAMILIES = {
-  [S .. 'ready:'] = 'zset', [S .. 'tasks:held:'] = 'zset', [S .. 'tasks:assigned:'] = 'zset',
+  [S .. 'ready:'] = 'zset', [S .. 'lane:'] = 'zset', [S .. 'tasks:held:'] = 'zset', [S .. 'tasks:assigned:'] = 'zset',
   [S .. 'tasks:workflow:'] = 'zset', [S .. 'waits:'] = 'set', [S .. 'waiters:'] = 'hash', [S .. 'log:'] = 'stream',
   [P .. 'agents:status:'] = 'hash', [P .. 'workflows:'] = 'hash',
 }
 
 local function type_for(key)
-  if TYPES[key] then return TYPES[key] end
+  local wanted = TYPES[key] or RARE.trigger[key] or RARE.keeper[key]
+  if wanted then return wanted end
   for family, wanted in pairs(FAMILIES) do
     if string.sub(key, 1, #family) == family then return wanted end
   end
