@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from mycelium.errors import BackendUnavailable
 from mycelium_backends.promise import Promise
 
 Q = TypeVar("Q")
@@ -26,6 +27,7 @@ class Lane(Generic[Q, A]):
         self._send = send
         self._size = size
         self._waiting: deque[tuple[Q, Promise[A]]] = deque()
+        self._batch: Sequence[tuple[Q, Promise[A]]] = ()
         self._driver: asyncio.Task[None] | None = None
         self._driving = False
 
@@ -36,6 +38,7 @@ class Lane(Generic[Q, A]):
         if not self._driving:
             self._driving = True
             self._driver = asyncio.create_task(self._drive(), name="mycelium-redis-lane")
+            self._driver.add_done_callback(self._ended)
         return await promise.outcome()
 
     async def finish(self) -> None:
@@ -45,7 +48,7 @@ class Lane(Generic[Q, A]):
 
     async def _drive(self) -> None:
         while self._waiting:
-            batch = self._gather()
+            batch = self._batch = self._gather()
             try:
                 answers = await self._send([question for question, _ in batch])
             except Exception as error:  # noqa: BLE001 - a boundary: whatever failed goes to the callers
@@ -55,6 +58,20 @@ class Lane(Generic[Q, A]):
                 for (_, promise), answer in zip(batch, answers, strict=True):
                     promise.fulfil(answer)
         self._driving = False  # at once, not when the task is done: what is asked in between needs a new driver
+
+    def _ended(self, driver: asyncio.Task[None]) -> None:
+        """Tell all who wait where the driver was cancelled, as at Ctrl-C: their own cancellation does not end them."""
+        if not driver.cancelled():
+            return
+        self._driving = False
+        for _, promise in (*self._batch, *self._waiting):
+            promise.fail(
+                BackendUnavailable(
+                    "The store was being asked when this process was ended.",
+                    hint="What it was to change is changed or not; look, when it is open again.",
+                )
+            )
+        self._waiting.clear()
 
     def _gather(self) -> list[tuple[Q, Promise[A]]]:
         batch: list[tuple[Q, Promise[A]]] = []
