@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import delivery, growth, library, redis, stdio
+from benchmarks import delivery, growth, library, redis, stdio, workflows
 from benchmarks.figures import Figure, show
 
 Benchmark: TypeAlias = Callable[[Path, Callable[[], None]], list[Figure]]
@@ -24,6 +24,7 @@ BENCHMARKS: Final[dict[str, tuple[Benchmark, int]]] = {
     "growth": (growth.growth, growth.STEPS),
     "delivery": (delivery.delivery, delivery.STEPS),
     "redis": (redis.redis_calls, redis.STEPS),
+    "workflows": (workflows.workflows, workflows.STEPS),
 }
 """Each with the number of its steps."""
 

@@ -32,6 +32,8 @@ class Firing:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._active: list[Trigger] | None = None
+        self._as_of = 0
+        """The last event when they were read."""
         self._looked_at = float("-inf")
 
     @property
@@ -54,7 +56,7 @@ class Firing:
         while events := await self._backend.events(self._wanted(after)):
             for event in events:
                 after = event.seq
-                if event.channel == TRIGGERS and event.type in CHANGES:
+                if event.seq > self._as_of and event.channel == TRIGGERS and event.type in CHANGES:
                     self._active = await self._read()
                     break
                 fired += await self._for_event(event)
@@ -90,6 +92,7 @@ class Firing:
 
     async def _read(self) -> list[Trigger]:
         """All triggers that may fire for an event or a statistic; schedules come due by themselves."""
+        self._as_of = await self._backend.last_seq()
         found: list[Trigger] = []
         cursor: str | None = None
         while True:

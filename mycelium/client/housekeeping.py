@@ -79,7 +79,8 @@ class Housekeeping(Base):
             case Workflow():
                 return await self._commit(lambda view: rules.expire_workflow(view, record.id))
             case Trigger():
-                return await self._commit(lambda view: rules.fire_on_time(view, record.id, new_id=trigger_id))
+                id = trigger_id()
+                return await self._commit(lambda view: rules.fire_on_time(view, record.id, id=id))
             case _:
                 return await self._commit(lambda view: rules.expire_agent(view, record.key))
 

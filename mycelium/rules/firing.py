@@ -85,8 +85,8 @@ def fire_for_event(view: View, trigger_id: str, event: Event, *, id: str) -> Cha
     return _fire(view, trigger, cause, id=id, seq=event.seq)
 
 
-def fire_on_time(view: View, trigger_id: str, *, new_id: Callable[[], str]) -> Change[int]:
-    """Let a schedule's ticks act that have come, as its policy says. How many did."""
+def fire_on_time(view: View, trigger_id: str, *, id: str) -> Change[int]:
+    """Let a schedule's ticks act that have come, as its policy says. How many did. `id` is for what the first makes."""
     trigger = view.get(Trigger, trigger_id)
     if trigger is None or trigger.due_at is None or trigger.due_at > view.now or trigger.when.schedule is None:
         return Change(0)
@@ -98,10 +98,10 @@ def fire_on_time(view: View, trigger_id: str, *, new_id: Callable[[], str]) -> C
         return draft.change(0)
     status = "active" if following else "done"
     draft.put(trigger := trigger.changed(next_at=following, status=status, updated_at=view.now))
-    for tick in ticks:
+    for number, tick in enumerate(ticks):
         at = tick.isoformat()
         cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": view.now - tick > LATE})
-        trigger = _fired(draft, trigger, cause, id=new_id())
+        trigger = _fired(draft, trigger, cause, id=f"{id}-{number}" if number else id)
     return draft.change(len(ticks))
 
 
@@ -117,7 +117,7 @@ def fire_on_statistic(view: View, trigger_id: str, value: float, *, id: str) -> 
     if not beyond:
         return Change(False, puts=(trigger.changed(armed=True, updated_at=view.now),))
     about: dict[str, JsonValue] = {"kind": "statistic", "statistic": wanted.statistic, "value": value}
-    cause = Cause(id=f"{wanted.statistic}-{view.now.isoformat()}", about=about)
+    cause = Cause(id=f"{wanted.statistic}-{trigger.version}", about=about)
     return _fire(view, trigger, cause, id=id, armed=False)
 
 

@@ -93,13 +93,16 @@ def _by_workflow(tasks: Sequence[Task]) -> dict[str, list[Task]]:
 
 def _after_workflow(draft: Draft, workflow_id: str, ended: Sequence[Task]) -> list[Task]:
     """What these outcomes mean for the workflow around them: nothing yet, its end, or the end of the others."""
+    failed = next((task for task in ended if task.status == "failed"), None)
+    goes_on = draft.workflow_has(workflow_id, OPEN)
+    if goes_on and failed is None:
+        return []  # before the workflow is read: each task would pay for the size of a large one
     workflow = draft.get(Workflow, workflow_id)
     if workflow is None or not workflow.going_on:
         return []
-    failed = next((task for task in ended if task.status == "failed"), None)
     if failed is not None and (stopped := _stopped(draft, workflow, failed)):
         return stopped
-    return [] if draft.workflow_has(workflow_id, OPEN) else _done(draft, workflow)
+    return [] if goes_on else _done(draft, workflow)
 
 
 def _stopped(draft: Draft, workflow: Workflow, failed: Task) -> list[Task]:
