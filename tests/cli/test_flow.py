@@ -12,11 +12,14 @@ from threading import Thread
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from mycelium import Mycelium
+from mycelium.errors import NotFound
 from mycelium.models import Task, Workflow
 from mycelium_server.cli.run import DEADLINE, REFUSED, USAGE
+from mycelium_server.cli.waiting import wait_for_work
 from tests.cli.conftest import Command
 from tests.cli.test_terminal import read_until
 
@@ -211,10 +214,52 @@ def test_an_event_ends_a_wait_for_one_like_it(mycelium: Command) -> None:
             waiting.kill()
 
 
-def test_a_terminal_shows_the_graph_while_it_runs(mycelium: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("LINES", "40")
-    monkeypatch.setenv("TERM", "xterm")
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("COLUMNS", "100"), ("LINES", "40"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_shows_a_task_until_its_time_is_over(mycelium: Command) -> None:
+    task_id = mycelium.succeed("create", "review", "--approval", "Sure?").out.strip()
+    mine, its = pty.openpty()
+    with run_beside("wait", task_id, "--timeout", "0.5", stdout=its) as waiting:
+        os.close(its)
+        try:
+            seen = read_until(mine, b"Not ended after 0.5 seconds.")
+            assert waiting.wait(60) == DEADLINE
+            assert task_id.encode() in seen
+            assert b"waits for a person: Sure?" in seen
+        finally:
+            waiting.kill()
+            os.close(mine)
+
+
+async def test_what_goes_wrong_meanwhile_is_told_as_one_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Mycelium.open(f"markdown://{tmp_path}/files", agent="ada") as m:
+        task = await m.create_task("review")
+
+        async def lose_it() -> None:
+            while task.id not in capsys.readouterr().out:
+                await anyio.lowlevel.checkpoint()
+            (file,) = [each for each in (tmp_path / "files").rglob("*.md") if task.id in each.name]
+            file.unlink()
+
+        async def wait() -> None:
+            with pytest.raises(NotFound, match=task.id):
+                await wait_for_work(m, [task.id], seconds=30, as_json=False)
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(lose_it)
+                group.start_soon(wait)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_shows_the_graph_while_it_runs(mycelium: Command) -> None:
     tasks = ["list", {"name": "each", "for_each": "list.result.items"}]
     workflow_id = mycelium.succeed("workflow", "create", file_of({"type": "w", "tasks": tasks})).out.strip()
     mine, its = pty.openpty()

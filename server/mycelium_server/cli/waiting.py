@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -108,14 +108,29 @@ def _rows(state: WorkState) -> Sequence[Row]:
 async def wait_for_work(m: Mycelium, ids: Sequence[str], *, seconds: float | None, as_json: bool) -> None:
     """Wait until all of this has ended, or so many `seconds`. The exit code tells how."""
     work = await Work.named(m, ids)
-    async with _telling(m, work, as_json=as_json) as tell:
-        with anyio.move_on_after(seconds):
-            await work.ended(m, tell)
+    with _one_error():
+        async with _telling(m, work, as_json=as_json) as tell:
+            with anyio.move_on_after(seconds):
+                await work.ended(m, tell)
     if as_json:
         print_json(work.data)
     if not work.finished:
         raise typer.Exit(_late(seconds, as_json=as_json))
     raise typer.Exit(0 if work.succeeded else REFUSED)
+
+
+@contextmanager
+def _one_error() -> Generator[None]:
+    """What goes wrong in tasks that run at once, as the one error that a command tells."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def wait_for_event(m: Mycelium, said: str, *, seconds: float | None, as_json: bool) -> None:
