@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import anyio
 import typer
@@ -130,7 +130,9 @@ def _one_error() -> Generator[None]:
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    if not isinstance(first, BaseExceptionGroup):
+        return first
+    return _first(cast("BaseExceptionGroup[BaseException]", first))
 
 
 async def wait_for_event(m: Mycelium, said: str, *, seconds: float | None, as_json: bool) -> None:
