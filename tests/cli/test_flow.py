@@ -97,7 +97,8 @@ def test_a_workflow_is_paused_resumed_cancelled_and_retried(mycelium: Command) -
     ("args", "said"),
     [
         (["workflow", "explode", "w-1"], "usage: There is no action 'explode'"),
-        (["workflow", "pause", "w-1", "w-2"], "usage: One at a time"),
+        (["workflow", "pause", "w-1", "w-2"], "usage: Got unexpected extra argument"),
+        (["workflow", "pause"], "usage: pause what?"),
         (["workflow", "pause", "w-1", "--reason", "x"], "invalid_input: pause takes no reason"),
         (["workflow", "create", "nowhere.json"], "invalid_input: nowhere.json: No such file"),
         (["trigger", "pause", "tr-1"], "usage: There is no action 'pause'"),

@@ -32,6 +32,12 @@ By: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="NAME", show_default=False, help="Who says so. Without it, the name of the system's user."),
 ]
+WhatFor: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ID|FILE", show_default=False, help="Of an action: the id. Of create: a file of JSON, a dash for stdin."
+    ),
+]
 AskedId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
 
 
@@ -43,14 +49,11 @@ def add_to(app: typer.Typer) -> None:
 
 @runs
 async def workflow(
-    words: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[ACTION] ID",
-            help="The workflow's id; before it, what to do with it: pause, resume, cancel or retry. "
-            "Or create and a file of JSON, a dash for stdin.",
-        ),
+    word: Annotated[
+        str,
+        typer.Argument(metavar="ID|ACTION", help="The workflow's id, or else: create, pause, resume, cancel, retry."),
     ],
+    of: WhatFor = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print it as a flowchart of Mermaid.")] = False,
     dot: Annotated[bool, typer.Option("--dot", help="Print it as a graph of Graphviz.")] = False,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Say why it is cancelled.")] = None,
@@ -64,7 +67,7 @@ async def workflow(
     """
     from mycelium_server.cli.tree import tree_of
 
-    action, what = _action(words, OF_WORKFLOW)
+    action, what = _action(word, of, OF_WORKFLOW)
     async with opened(backend, agent, make=action == "create") as m:
         if action == "create":
             key = await _create_workflow(m, what)
@@ -88,7 +91,7 @@ async def workflow(
 @runs
 async def wait(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", show_default=False, help="Ids of tasks and workflows.")
+        list[str] | None, typer.Argument(metavar="ID", show_default=False, help="Ids of tasks and workflows.")
     ] = None,
     event: Annotated[
         str | None,
@@ -181,14 +184,10 @@ async def triggers(
 
 @runs
 async def trigger(
-    words: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[ACTION] ID",
-            help="The trigger's id; before it, what to do with it: stop, start or remove. "
-            "Or create and a file of JSON with when and then, a dash for stdin.",
-        ),
+    word: Annotated[
+        str, typer.Argument(metavar="ID|ACTION", help="The trigger's id, or else: create, stop, start, remove.")
     ],
+    of: WhatFor = None,
     backend: Backend = "auto",
     agent: Agent = None,
     as_json: AsJson = False,
@@ -197,7 +196,7 @@ async def trigger(
     from mycelium_server.cli import listings
     from mycelium_server.cli.output import print_json, show_fields
 
-    action, what = _action(words, OF_TRIGGER)
+    action, what = _action(word, of, OF_TRIGGER)
     async with opened(backend, agent, make=action == "create") as m:
         if action == "remove":
             await m.remove_trigger(what)
@@ -234,14 +233,15 @@ _TRIGGER_ACTIONS: Final[dict[str, Callable[[Mycelium, str], Awaitable[Any]]]] = 
 }
 
 
-def _action(words: list[str], actions: tuple[str, ...]) -> tuple[str, str]:
+def _action(word: str, of: str | None, actions: tuple[str, ...]) -> tuple[str, str]:
     """What to do, nothing for showing it, and with what."""
-    action, *rest = words if len(words) > 1 else ("", *words)
-    if action and action not in actions:
-        raise Usage(f"There is no action {action!r}.", hint=f"There is {', '.join(actions)}.")
-    if len(rest) != 1:
-        raise Usage("One at a time.", hint="Call it again for the others.")
-    return action, rest[0]
+    if of is None and word not in actions:
+        return "", word
+    if word not in actions:
+        raise Usage(f"There is no action {word!r}.", hint=f"There is {', '.join(actions)}.")
+    if of is None:
+        raise Usage(f"{word} what?", hint="Name a file of JSON." if word == "create" else "Name it by its id.")
+    return word, of
 
 
 def _parts(file: str, names: tuple[str, ...]) -> dict[str, Any]:
