@@ -1,6 +1,7 @@
 """What a workflow that really executes looks like: drawn for a terminal, for Mermaid and for Graphviz."""
 
 import shutil
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -81,12 +82,13 @@ async def test_what_is_taken_back_is_drawn_last(capsys: pytest.CaptureFixture[st
 
 async def test_a_paused_workflow_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     async with Mycelium.open("memory:", agent="ada") as m:
-        workflow = await m.create_workflow("trip", ["a"])
+        later = datetime(2030, 1, 31, 12, tzinfo=UTC)
+        workflow = await m.create_workflow("trip", [{"name": "a", "not_before": later}])
         await m.pause_workflow(workflow.id)
         show_workflow(await tree_of(m, workflow.id), as_json=False)
     head, _, row = capsys.readouterr().out.splitlines()
     assert "paused" in head
-    assert row.split()[-1] == "paused"
+    assert row.rstrip().endswith("paused, not before 2030-01-31 12:00:00Z")
 
 
 async def test_skipped_tasks_say_why_all_the_way_down(capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,6 +111,8 @@ def _hindrance(task: Task) -> str:
     said = ["paused"] if task.paused else []
     if task.awaits_approval and not task.blocked:
         said.append(f"waits for a person: {task.approval}")
+    if task.not_before is not None:
+        said.append(f"not before {task.not_before:%Y-%m-%d %H:%M:%SZ}")
     return ", ".join(said)
 
 
