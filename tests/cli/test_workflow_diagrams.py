@@ -1,9 +1,7 @@
 """What a workflow that really executes looks like: drawn for a terminal, for Mermaid and for Graphviz."""
 
-import shutil
 from datetime import UTC, datetime
 
-import anyio
 import pytest
 
 from mycelium import Mycelium
@@ -125,10 +123,3 @@ async def test_dot_has_every_task_and_arrow() -> None:
     assert any('Say \\"yes\\" <now>?' in line for line in lines)
     assert {"    n0 -> n1;", "    n2 -> n3 [style=dotted];", "    n3 -> n4;"} <= set(lines)
     assert "    n1 -> n3 [style=dashed, label=undo];" in dot(back).splitlines()
-
-
-@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not here")
-async def test_graphviz_reads_it() -> None:
-    async with Mycelium.open("memory:", agent="ada") as m:
-        text = dot(await begun(m))
-    await anyio.run_process(["dot", "-Tplain"], input=text.encode())
