@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mycelium_server.cli.run import INTERRUPTED, REFUSED, STORE, USAGE
+from mycelium_server.cli.run import DEADLINE, INTERRUPTED, REFUSED, STORE, USAGE
 from tests.cli.conftest import Command
 
 COMMANDS = [
-    "agents", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export", "import", "serve", "stats",
-    "task", "tasks", "workflow", "workflows",
+    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export",
+    "import", "reject", "serve", "stats", "task", "tasks", "trigger", "triggers", "wait", "workflow", "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}
 
@@ -66,7 +66,7 @@ def test_help_makes_no_store(mycelium: Command, tmp_path: Path) -> None:
 
 def test_the_help_explains_every_exit_code(mycelium: Command) -> None:
     explained = re.findall(r"^ +(\d+)  +\w", mycelium.succeed("-h").out.partition("Exit codes:")[2], re.MULTILINE)
-    assert [int(code) for code in explained] == [0, REFUSED, USAGE, STORE, INTERRUPTED]
+    assert [int(code) for code in explained] == [0, REFUSED, USAGE, STORE, DEADLINE, INTERRUPTED]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -99,10 +99,10 @@ def test_a_workflow_with_its_tasks(mycelium: Command) -> None:
         [f"{workflow.id}.list", "completed", "list", ""],
         [f"{workflow.id}.measure", "pending", "measure", "Count"],
     ]
-    assert tasks[1][-1] == f"{workflow.id}.list"
+    assert tasks[1][6] == f"{workflow.id}.list"
     data = mycelium.succeed("workflow", workflow.id, "--json").data
     assert [task["id"] for task in data["members"]] == list(workflow.tasks)
-    assert mycelium.succeed("workflows").rows == [[workflow.id, "running", "survey", "dag", "50% of 2 tasks"]]
+    assert mycelium.succeed("workflows").rows == [[workflow.id, "running", "survey", "dag", "50% of 2 tasks", ""]]
 
 
 def test_stats(mycelium: Command) -> None:

@@ -7,6 +7,7 @@ from mycelium.models import Task, Workflow
 from mycelium_server.cli import graph
 from mycelium_server.cli.graph import show_workflow
 from mycelium_server.cli.steps import FEW, steps_of
+from mycelium_server.cli.tree import tree_of
 
 DIAMOND = [
     {"name": "plan"},
@@ -35,9 +36,9 @@ async def test_a_step_has_what_may_run_at_once_and_says_only_unexpected_dependen
 ) -> None:
     async with Mycelium.open("memory:", agent="ada") as m:
         workflow = await m.create_workflow("trip", DIAMOND)
-        tasks = await m.get_tasks(workflow.tasks)
-    assert names(workflow, tasks) == [["plan"], ["left", "right"], ["join"], ["late"]]
-    show_workflow(workflow, tasks, as_json=False)
+        tree = await tree_of(m, workflow.id)
+    assert names(workflow, list(tree.tasks)) == [["plan"], ["left", "right"], ["join"], ["late"]]
+    show_workflow(tree, as_json=False)
     head, _, *drawn = capsys.readouterr().out.splitlines()
     assert head.split() == ["trip", workflow.id, "running", "0%", "of", "5", "tasks"]
     assert [line.rstrip() for line in drawn] == [
@@ -58,7 +59,7 @@ async def test_a_large_step_is_summed_up_with_what_runs_and_what_failed(capsys: 
         assert failed
         await m.update_task(f"{workflow.id}.part-000", progress=0.5, note="half way")
         await m.fail_task(failed.id, "out of luck")
-        show_workflow(workflow, await m.get_tasks(workflow.tasks), as_json=False)
+        show_workflow(await tree_of(m, workflow.id), as_json=False)
     _, _, total, *shown = capsys.readouterr().out.splitlines()
     assert "300 tasks" in total
     assert "9 running, 1 failed, 290 pending" in total

@@ -7,16 +7,17 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
-from mycelium_server.cli import bench, demo, reading, writing
+from mycelium_server.cli import bench, demo, flow, reading, writing
 from mycelium_server.cli.options import Agent, AsJson, Backend
 from mycelium_server.cli.run import runs
 
 EPILOG: Final = """\b
 Exit codes:
   0    Done.
-  1    Refused, not found, or a check of the doctor failed.
+  1    Refused, not found, a check of the doctor failed, or what was waited for did.
   2    The command line, or a value in it, is wrong.
   3    The store cannot be used, or there is none yet.
+  124  What was waited for did not come in time.
   130  Ended by Ctrl-C."""
 
 app = typer.Typer(
@@ -157,5 +158,6 @@ bench.add_to(app)
 demo.add_to(app)
 reading.add_to(app)
 writing.add_to(app)
+flow.add_to(app)
 app.command("export")(export_store)
 app.command("import")(import_store)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from mycelium.models import Task, Workflow
+from mycelium.models import Task
 from mycelium_server.cli.output import STYLES, for_people, print_json, print_row, printable
 from mycelium_server.cli.steps import Step, steps_of, waits_for
+from mycelium_server.cli.tree import Tree
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Group, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -23,99 +24,148 @@ BAR: Final = 16
 WIDEST_NAME: Final = 48
 
 
-def show_workflow(workflow: Workflow, tasks: Sequence[Task], *, as_json: bool) -> None:
+def show_workflow(tree: Tree, *, as_json: bool) -> None:
     """Print the workflow and its tasks; people get those of large steps summed up."""
     if as_json:
-        print_json({**workflow.model_dump(mode="json"), "members": [task.model_dump(mode="json") for task in tasks]})
+        print_json(tree.data)
     elif for_people(as_json=as_json):
-        _draw(workflow, steps_of(tasks))
+        _draw(tree)
     else:
-        print_row((workflow.id, workflow.status, workflow.type, f"{workflow.progress:.0%}"))
-        for task in tasks:
-            done = f"{task.progress:.0%}" if task.open else ""
-            print_row((task.id, task.status, task.type, task.title, task.agent or "", done, ",".join(task.depends_on)))
+        print_row((tree.workflow.id, tree.workflow.status, tree.workflow.type, f"{tree.workflow.progress:.0%}"))
+        _print_tasks(tree)
 
 
-def _draw(workflow: Workflow, steps: Sequence[Step]) -> None:
+def _print_tasks(tree: Tree) -> None:
+    for task in tree.tasks:
+        done = f"{tree.progress(task):.0%}" if task.open else ""
+        after, remarks = ",".join(task.depends_on), "; ".join(tree.remarks(task))
+        print_row((task.id, task.status, task.type, task.title, task.agent or "", done, after, remarks))
+        if inner := tree.opened(task):
+            _print_tasks(inner)
+
+
+def _draw(tree: Tree) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(_head(workflow))
-    console.print()
-    marks = ASCII if console.options.ascii_only else MARKS
-    rows: list[Row] = []
-    for number, step in enumerate(steps):
-        before = steps[number - 1] if number else None
-        rows += _numbered(number + 1, list(_rows(workflow, step, before, marks)), plain=marks is ASCII)
-    console.print(_grid(rows))
+    console.print(picture(tree, plain=console.options.ascii_only))
 
 
-def _head(workflow: Workflow) -> Table:
+def picture(tree: Tree, *, plain: bool) -> Group:
+    """The workflow as a terminal shows it; `plain` for one that has nothing but ASCII."""
+    from rich.console import Group
     from rich.text import Text
 
-    style = STYLES[workflow.status]
+    rows: list[Row] = []
+    steps = steps_of(tree.declared)
+    for number, step in enumerate(steps):
+        before = steps[number - 1] if number else None
+        rows += _tied(f"{number + 1}", list(_blocks(tree, step, before, plain=plain)), plain=plain)
+    for number, task in enumerate(tree.undoing):
+        rows += _tied("" if number else "undo", [_block(tree, task, None, plain=plain)], plain=plain)
+    return Group(_head(tree), *_error(tree), Text(), grid(rows))
+
+
+def _head(tree: Tree) -> Table:
+    from rich.text import Text
+
+    workflow, style = tree.workflow, STYLES[tree.workflow.status]
     said = Text.assemble((printable(workflow.type), "bold"), f"  {workflow.id}  ", (workflow.status, style))
-    done = f"{workflow.progress:.0%} of {len(workflow.tasks)} tasks"
-    return _grid([(said, _bar(workflow.progress, style), Text(done))])
+    policy = "" if workflow.on_failure == "continue" else f", {workflow.on_failure} on failure"
+    done = f"{workflow.progress:.0%} of {len(workflow.tasks)} tasks{policy}"
+    return grid([(said, bar(workflow.progress, style), Text(done))])
 
 
-def _rows(workflow: Workflow, step: Step, before: Step | None, marks: dict[str, str]) -> Iterator[Row]:
+def _error(tree: Tree) -> Iterator[Text]:
+    from rich.text import Text
+
+    if tree.workflow.error:
+        said = str(tree.workflow.error.get("error", tree.workflow.error))
+        yield Text(printable(said), STYLES["failed"], no_wrap=True, overflow="ellipsis")
+
+
+def _blocks(tree: Tree, step: Step, before: Step | None, *, plain: bool) -> Iterator[Sequence[Row]]:
+    """For each task of a step that is shown, its row and those of what is within it."""
     from rich.text import Text
 
     if step.large:
         counts = [Text(f"{count} {status}", STYLES[status]) for status, count in step.counts.items()]
-        yield Text(f"{len(step.tasks)} tasks", "bold"), _bar(step.progress, "green"), Text(", ").join(counts)
+        yield [(Text(f"{len(step.tasks)} tasks", "bold"), bar(step.progress, "green"), Text(", ").join(counts))]
     for task in step.shown:
-        style = STYLES[task.status]
-        name = Text.assemble((f"{marks[task.status]} ", style), (_name(workflow, task.id), "bold"))
-        state = _bar(task.progress, style) if task.status == "running" else Text(task.status, style)
-        yield name, state, _about(workflow, task, before)
+        yield _block(tree, task, before, plain=plain)
 
 
-def _about(workflow: Workflow, task: Task, before: Step | None) -> Text:
+def _block(tree: Tree, task: Task, before: Step | None, *, plain: bool) -> Sequence[Row]:
+    rows = [task_row(tree, task, before, plain=plain)]
+    if inner := tree.opened(task):
+        steps = steps_of(inner.tasks)
+        for number, step in enumerate(steps):
+            for block in _blocks(inner, step, steps[number - 1] if number else None, plain=plain):
+                rows += [_indented(row) for row in block]
+    return rows
+
+
+def _indented(row: Row) -> Row:
+    from rich.text import Text
+
+    return Text.assemble("    ", row[0]), row[1], row[2]
+
+
+def task_row(tree: Tree, task: Task, before: Step | None, *, plain: bool) -> Row:
+    """One task: its name, how far it is, and whatever else there is to say of it."""
+    from rich.text import Text
+
+    style, mark = STYLES[task.status], (ASCII if plain else MARKS)[task.status]
+    name = Text.assemble((f"{mark} ", style), (printable(tree.name(task.id)), "bold"))
+    running = task.status == "running"
+    return name, bar(tree.progress(task), style) if running else Text(task.status, style), _about(tree, task, before)
+
+
+def _about(tree: Tree, task: Task, before: Step | None) -> Text:
     """Whatever else there is to say of a task."""
     from rich.text import Text
 
     said: list[tuple[str, str]] = []
     if task.agent:
         said.append((f"{task.progress:.0%} {task.agent}", "cyan"))
+    said += [(text, "yellow") for text in tree.remarks(task)]
     said += [(text, "") for text in dict.fromkeys((task.title, task.note)) if text]
     if task.error and task.status == "failed":
         said.append((str(task.error.get("error", task.error)), STYLES["failed"]))
     if waits := waits_for(task, before):
-        said.append((f"after {', '.join(_name(workflow, key) for key in waits)}", "dim"))
+        said.append((f"after {', '.join(tree.name(key) for key in waits)}", "dim"))
     return Text("  ").join(Text(printable(text), style) for text, style in said)
 
 
-def _numbered(number: int, rows: Sequence[Row], *, plain: bool) -> Iterator[Row]:
-    """A step's rows with its number, tied together."""
+def _tied(label: str, blocks: Sequence[Sequence[Row]], *, plain: bool) -> Iterator[Row]:
+    """A step's rows with its number, tied together; what is within a task hangs below it."""
     from rich.text import Text
 
-    only, first, middle, last = ("--", "+-", "+-", "+-") if plain else ("──", "┬─", "├─", "└─")
-    for line, (name, state, about) in enumerate(rows):
-        twig = only if len(rows) == 1 else first if line == 0 else last if line == len(rows) - 1 else middle
-        yield Text.assemble(f"{number if line == 0 else '':>3} ", (f"{twig} ", "dim"), name), state, about
+    only, first, middle, last, on = ("--", "+-", "+-", "+-", "| ") if plain else ("──", "┬─", "├─", "└─", "│ ")
+    for line, block in enumerate(blocks):
+        ends = line == len(blocks) - 1
+        twig = only if len(blocks) == 1 else first if line == 0 else last if ends else middle
+        for depth, (name, state, about) in enumerate(block):
+            tie = twig if depth == 0 else "  " if ends else on
+            number = label if line == 0 and depth == 0 else ""
+            yield Text.assemble(f"{number:>3} ", (f"{tie} ", "dim"), name), state, about
 
 
-def _bar(progress: float, style: str) -> RenderableType:
+def bar(progress: float, style: str) -> RenderableType:
     from rich.progress_bar import ProgressBar
 
     return ProgressBar(total=1, completed=progress, width=BAR, complete_style=style, finished_style=style)
 
 
-def _grid(rows: Sequence[Row]) -> Table:
+def grid(rows: Sequence[Row]) -> Table:
     """The rows in columns, of which only the last gives way where the terminal is narrow."""
     from rich.table import Table
 
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=WIDEST_NAME)
-    grid.add_column(no_wrap=True, width=BAR)
-    grid.add_column()
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=WIDEST_NAME)
+    table.add_column(no_wrap=True, width=BAR)
+    table.add_column()
     for name, state, about in rows:
         about.no_wrap, about.overflow = True, "ellipsis"
-        grid.add_row(name, state, about)
-    return grid
-
-
-def _name(workflow: Workflow, key: str) -> str:
-    return key.removeprefix(f"{workflow.id}.")
+        table.add_row(name, state, about)
+    return table

@@ -47,14 +47,16 @@ Cursor: TypeAlias = Annotated[
 
 
 @asynccontextmanager
-async def opened(backend: str, agent: str | None = None, *, make: bool = False) -> AsyncGenerator[Mycelium]:
-    """The store, for a command that comes and goes: nothing runs in the background.
+async def opened(
+    backend: str, agent: str | None = None, *, make: bool = False, background: bool = False
+) -> AsyncGenerator[Mycelium]:
+    """The store, for a command that comes and goes: nothing runs in the background, unless it may stay for long.
 
     Raises:
         BackendUnavailable: there is no store yet, and this is not a command to `make` one.
     """
     store = backend if make else _existing(backend)
-    async with Mycelium.open(store, agent=agent or "command-line", background=False) as m:
+    async with Mycelium.open(store, agent=agent or "command-line", background=background) as m:
         yield m
 
 

@@ -11,12 +11,11 @@ from mycelium_server.cli.options import AsJson, Backend, Cursor, Limit, opened
 from mycelium_server.cli.run import runs
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
-WorkflowId = Annotated[str, typer.Argument(metavar="ID", help="The workflow's id.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
-    for command in (tasks, task, agents, events, workflows, workflow, stats):
+    for command in (tasks, task, agents, events, workflows, stats):
         app.command()(command)
 
 
@@ -119,17 +118,6 @@ async def workflows(
     async with opened(backend) as m:
         page = await m.list_workflows(status=status, limit=limit, cursor=cursor)
     show(listings.of_workflows(page), as_json=as_json)
-
-
-@runs
-async def workflow(workflow_id: WorkflowId, backend: Backend = "auto", as_json: AsJson = False) -> None:
-    """Show one workflow with its tasks."""
-    from mycelium_server.cli.graph import show_workflow
-
-    async with opened(backend) as m:
-        found = await m.get_workflow(workflow_id)
-        members = await m.get_tasks(found.tasks)
-    show_workflow(found, members, as_json=as_json)
 
 
 @runs

@@ -23,6 +23,8 @@ USAGE: Final = 2
 """The command line, or a value in it, is wrong."""
 STORE: Final = 3
 """The store cannot be used."""
+DEADLINE: Final = 124
+"""What was waited for did not come in time: as `timeout` of the system ends."""
 INTERRUPTED: Final = 130
 
 P = ParamSpec("P")
@@ -97,7 +99,8 @@ def tell(error: MyceliumError, *, as_json: bool) -> None:
     from mycelium_server.cli.output import printable
 
     if isinstance(error, NotFound):
-        error.hint = f"`mycelium {error.data['kind']}s` shows what there is."
+        lists = " and ".join(f"`mycelium {kind}s`" for kind in str(error.data["kind"]).split(" or "))
+        error.hint = f"{lists} {'show' if ' and ' in lists else 'shows'} what there is."
     if as_json:
         typer.echo(json.dumps({"error": error.as_dict()}, default=str), err=True)
     else:

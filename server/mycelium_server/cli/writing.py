@@ -48,6 +48,17 @@ async def create(
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Create it once, however often this is called with the same key.")
     ] = None,
+    queue: Annotated[str | None, typer.Option(metavar="NAME", help="Put it into this queue.")] = None,
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Let only agents claim it that can do this. May be repeated."),
+    ] = None,
+    approval: Annotated[
+        str | None, typer.Option(metavar="QUESTION", help="Ask a person this first; see `mycelium approvals`.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="JSON", help='Limit seconds, tokens or turns, such as {"tokens": 5000}.')
+    ] = None,
     backend: Backend = "auto",
     agent: Agent = None,
     as_json: AsJson = False,
@@ -57,7 +68,7 @@ async def create(
         task = await m.create_task(
             type,
             title=title,
-            payload=_json_object(payload),
+            payload=_json_object(payload, "--payload", '{"lines": 3}'),
             assigned_to=assigned_to,
             depends_on=depends_on or (),
             priority=priority,
@@ -67,6 +78,10 @@ async def create(
             timeout_seconds=timeout_seconds,
             not_before=_moment(not_before),
             idempotency_key=idempotency_key,
+            queue=queue,
+            capabilities=capability or (),
+            approval=approval,
+            budget=None if budget is None else _json_object(budget, "--budget", '{"tokens": 5000}'),
         )
     _answer(task.id, task.model_dump(mode="json"), as_json=as_json)
 
@@ -94,12 +109,12 @@ def _answer(said: str, data: Any, *, as_json: bool) -> None:
         typer.echo(said)
 
 
-def _json_object(text: str) -> Any:
-    """The value of `--payload`; whether it is an object is for the library to say."""
+def _json_object(text: str, flag: str, example: str) -> Any:
+    """The value of a flag; whether it is an object is for the library to say."""
     try:
         return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"--payload is not JSON: {error}.", hint="Quote it: --payload '{\"lines\": 3}'.") from None
+        raise InvalidInput(f"{flag} is not JSON: {error}.", hint=f"Quote it: {flag} '{example}'.") from None
     except OSError as error:
         raise InvalidInput(f"{text[1:]}: {error.strerror or error}.", hint="Name another file.") from None
 
