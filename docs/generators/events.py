@@ -14,6 +14,7 @@ SHARED: Final = {
     "about(task)": ("task_id", "task_type", "workflow_id", "hops"),
     "about_workflow(workflow)": ("workflow_id", "workflow_type", "hops"),
     "made": ("task_id", "workflow_id"),
+    "about": ("cause", "hops"),
 }
 """What the rules add to data as a whole, by how they write it."""
 MEANS: Final = {
