@@ -21,6 +21,8 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "task-transitions": states.task_table,
     "tool-replies": tools.reference,
     "tools": tools.overview,
+    "trigger-states": states.trigger_diagram,
+    "trigger-transitions": states.trigger_table,
     "workflow-states": states.workflow_diagram,
     "workflow-transitions": states.workflow_table,
 }

@@ -11,6 +11,7 @@ from typing import Final
 from generators.source import public_functions, signature
 from mycelium import Mycelium, errors
 from mycelium.client.agents import AgentVerbs
+from mycelium.client.approvals import ApprovalVerbs
 from mycelium.client.base import Base
 from mycelium.client.batches import BatchVerbs
 from mycelium.client.events import EventVerbs
@@ -19,6 +20,8 @@ from mycelium.client.monitor import MonitorVerbs
 from mycelium.client.pipeline import Call, Pipeline
 from mycelium.client.tasks import TaskVerbs
 from mycelium.client.transfer import Transfer
+from mycelium.client.triggers import TriggerVerbs
+from mycelium.client.waiting import WaitVerbs
 from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 
@@ -30,8 +33,11 @@ PARTS: Final = (
     ("Say and see who is there", AgentVerbs),
     ("Events", EventVerbs),
     ("Workflows", WorkflowVerbs),
+    ("Triggers", TriggerVerbs),
+    ("For people: approvals", ApprovalVerbs),
     ("Many at once", BatchVerbs),
     ("Watch work to its end", MonitorVerbs),
+    ("Wait", WaitVerbs),
     ("Move a store", Transfer),
     ("The rest", Base),
     ("What happens in the background", Housekeeping),

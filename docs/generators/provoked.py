@@ -52,6 +52,23 @@ async def _conflict(ada: Mycelium, _grace: Mycelium) -> None:
     await ada.create_task("review", payload={"pull_request": 8}, idempotency_key="pr-7")
 
 
+async def _over_budget(ada: Mycelium, _grace: Mycelium) -> None:
+    task = await ada.create_task("review", budget={"tokens": 1000})
+    await ada.claim_task(task.id)
+    await ada.update_task(task.id, spent={"tokens": 1200})
+
+
+async def _unfit(ada: Mycelium, _grace: Mycelium) -> None:
+    task = await ada.create_task("train", capabilities=["gpu"])
+    await ada.claim_task(task.id)
+
+
+async def _driven(ada: Mycelium, grace: Mycelium) -> None:
+    workflow = await grace.create_workflow("migration")
+    await grace.store_agent_status("grace", "busy")
+    await ada.complete_workflow(workflow.id)
+
+
 CIRCLE: Final = [{"name": "a", "depends_on": ["b"]}, {"name": "b", "depends_on": ["a"]}]
 SCENES: Final[tuple[Scene, ...]] = (
     lambda ada, _: ada.create_task("review", max_attempts=0),
@@ -61,12 +78,17 @@ SCENES: Final[tuple[Scene, ...]] = (
     lambda ada, _: ada.create_task("review", payload={"text": "x" * 2_000_000}),
     lambda ada, _: ada.create_task("deploy", depends_on=["t-gone"]),
     lambda ada, _: ada.create_workflow("release", CIRCLE),
+    lambda ada, _: ada.create_workflow("scan", ["survey", {"name": "read", "for_each": "surwey.result.files"}]),
+    lambda ada, _: ada.create_trigger({"schedule": {"cron": "0 9 31 2 *"}}, {"task": {"type": "report"}}),
     lambda ada, _: ada.get_task("t-gone"),
     _finished,
     _stale,
     _held,
     _blocked,
+    _unfit,
+    _over_budget,
     _conflict,
+    _driven,
 )
 
 

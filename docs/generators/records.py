@@ -12,14 +12,28 @@ from generators.meanings import MEANINGS
 from generators.source import attribute_docs, class_tree
 from mycelium import models
 from mycelium.client import WorkState
+from mycelium.models import trigger
 
 SHOWN: Final[tuple[type, ...]] = (
     models.Task,
     models.Lease,
+    models.Approval,
+    models.Budget,
+    models.Spent,
     models.Agent,
     models.Event,
     models.Workflow,
     models.WorkflowTask,
+    models.WorkflowSpec,
+    models.Condition,
+    models.Trigger,
+    models.When,
+    trigger.OnEvent,
+    trigger.OnSchedule,
+    trigger.OnStatistic,
+    trigger.OnAgent,
+    models.Then,
+    models.Keeper,
     models.Page,
     models.EventPage,
     models.Stats,

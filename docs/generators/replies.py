@@ -12,11 +12,11 @@ from mcp_types import TextContent
 
 from mycelium import Mycelium, MyceliumError
 from mycelium_backends.memory import MemoryBackend
-from mycelium_tools.core import CORE
+from mycelium_tools.profiles import ALL
 from mycelium_tools.reply import refusal
 
-TOOLS: Final = {tool.name: tool for tool in CORE}
-MADE_ID: Final = re.compile(r"\b([twa]-)[0-9a-hjkmnp-tv-z]{14}\b")
+TOOLS: Final = {tool.name: tool for tool in ALL}
+MADE_ID: Final = re.compile(r"\b((?:[twa]|tr)-)[0-9a-hjkmnp-tv-z]{14}\b")
 LATENCY: Final = re.compile(r'("avg_latency": )[0-9.e-]+')
 STORE_ID: Final = re.compile(r"\b[0-9a-f]{12}-(\d+)\b")
 
@@ -62,7 +62,7 @@ class Story:
 
 
 def examples() -> list[Example]:
-    """A story of two agents in which every tool is called."""
+    """A story of two agents in which every tool of any profile is called."""
     return anyio.run(_told)
 
 
@@ -77,6 +77,8 @@ async def _told() -> list[Example]:
         await _presence(story, ada)
         await _tasks(story, ada, grace)
         await _rest(story, ada)
+        await _by_hand(story, ada)
+        await _triggers(story, ada)
     return story.told
 
 
@@ -97,6 +99,7 @@ async def _tasks(story: Story, ada: Mycelium, grace: Mycelium) -> None:
     await story.call(ada, "claim_task", task_id=task_id)
     await story.call(ada, "get_task", task_id=task_id)
     await story.call(grace, "complete_task", task_id=task_id, result={"verdict": "merge"})
+    await story.call(ada, "wait_for", task_id=task_id)
     second = await ada.create_task("deploy", title="Bring it to staging", max_attempts=3, retry_backoff=60)
     await grace.claim_task(second.id)
     await story.call(grace, "fail_task", task_id=second.id, error="staging does not answer")
@@ -110,6 +113,25 @@ async def _rest(story: Story, ada: Mycelium) -> None:
     made = await story.call(ada, "create_workflow", type="training", tasks=tasks)
     await story.call(ada, "get_workflow", workflow_id=made["workflow_id"])
     await story.call(ada, "get_stats")
+
+
+async def _by_hand(story: Story, ada: Mycelium) -> None:
+    move = await ada.create_workflow("migration")
+    await story.call(ada, "update_workflow", workflow_id=move.id, progress=0.4, current_task="copying tables")
+    await story.call(ada, "list_workflows", status="running")
+    await story.call(ada, "control_workflow", workflow_id=move.id, action="pause")
+    await story.call(ada, "complete_workflow", workflow_id=move.id, result={"tables": 12})
+    other = await ada.create_workflow("migration")
+    await story.call(ada, "fail_workflow", workflow_id=other.id, error="the old schema is unknown")
+
+
+async def _triggers(story: Story, ada: Mycelium) -> None:
+    when = {"event": {"channel": "system:events", "type": "alert"}}
+    then = {"task": {"type": "inspect", "payload": {"host": {"$from": "cause.data.host"}}}}
+    made = await story.call(ada, "create_trigger", when=when, then=then)
+    await story.call(ada, "list_triggers")
+    await story.call(ada, "set_trigger", trigger_id=made["trigger_id"], active=False)
+    await story.call(ada, "remove_trigger", trigger_id=made["trigger_id"])
 
 
 class Order:

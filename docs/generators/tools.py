@@ -9,11 +9,12 @@ from typing import Any, cast
 from generators.blocks import code, table
 from generators.replies import Example, Order, examples
 from mycelium_tools.core import CORE
+from mycelium_tools.profiles import ALL
 from mycelium_tools.registry import Tool
 
 
 def overview() -> str:
-    """A row for each tool."""
+    """A row for each tool of the core profile."""
     return table(("tool", "arguments", "what it does"), (_row(tool) for tool in CORE))
 
 
@@ -28,7 +29,7 @@ def reference() -> str:
     told: dict[str, list[str]] = {}
     for each in examples():
         told.setdefault(each.tool, []).append(order(_example(each)))
-    return "\n\n".join("\n\n".join([*_section(tool), *told[tool.name]]) for tool in CORE)
+    return "\n\n".join("\n\n".join([*_section(tool), *told[tool.name]]) for tool in ALL)
 
 
 def _properties(tool: Tool) -> dict[str, dict[str, Any]]:
@@ -38,6 +39,8 @@ def _properties(tool: Tool) -> dict[str, dict[str, Any]]:
 def _section(tool: Tool) -> Iterator[str]:
     yield f"## `{tool.name}`"
     yield f"{tool.listed.description} *({_hints(tool)})*"
+    if tool not in CORE:
+        yield "Only where all tools are offered (`MYCELIUM_TOOLS=all`)."
     required = cast("list[str]", tool.listed.input_schema.get("required", []))
     rows = [
         (code(name), _type(said), _default(said, required=name in required), str(said.get("description", "")))
