@@ -2,6 +2,7 @@
 
 from tests.contract.suite.agents import AgentContract
 from tests.contract.suite.batches import BatchContract
+from tests.contract.suite.branching import BranchingContract
 from tests.contract.suite.closing import ClosingContract, DurableContract
 from tests.contract.suite.commits import CommitContract
 from tests.contract.suite.dependencies import DependencyContract
@@ -13,6 +14,7 @@ from tests.contract.suite.monitoring import MonitoringContract
 from tests.contract.suite.pipelines import PipelineContract
 from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
+from tests.contract.suite.repeating import RepeatingContract
 from tests.contract.suite.retries import RetryContract
 from tests.contract.suite.tasks import TaskContract
 from tests.contract.suite.texts import TextContract
@@ -39,6 +41,8 @@ class BackendContract(
     PipelineContract,
     MonitoringContract,
     KindsContract,
+    BranchingContract,
+    RepeatingContract,
 ):
     """All of it."""
 
