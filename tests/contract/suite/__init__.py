@@ -7,10 +7,12 @@ from tests.contract.suite.closing import ClosingContract, DurableContract
 from tests.contract.suite.commits import CommitContract
 from tests.contract.suite.dependencies import DependencyContract
 from tests.contract.suite.events import EventContract
+from tests.contract.suite.holding import HoldingContract
 from tests.contract.suite.kinds import KindsContract
 from tests.contract.suite.leases import LeaseContract
 from tests.contract.suite.listings import ListingContract
 from tests.contract.suite.monitoring import MonitoringContract
+from tests.contract.suite.nesting import NestingContract
 from tests.contract.suite.pipelines import PipelineContract
 from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
@@ -19,6 +21,7 @@ from tests.contract.suite.retries import RetryContract
 from tests.contract.suite.tasks import TaskContract
 from tests.contract.suite.texts import TextContract
 from tests.contract.suite.transfer import TransferContract
+from tests.contract.suite.undoing import UndoingContract
 from tests.contract.suite.workflows import WorkflowContract
 
 
@@ -43,6 +46,9 @@ class BackendContract(
     KindsContract,
     BranchingContract,
     RepeatingContract,
+    NestingContract,
+    UndoingContract,
+    HoldingContract,
 ):
     """All of it."""
 
