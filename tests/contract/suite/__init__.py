@@ -1,12 +1,15 @@
 """The one contract that every backend keeps. Inherit `BackendContract` and say how to open the backend."""
 
 from tests.contract.suite.agents import AgentContract
+from tests.contract.suite.approving import ApprovingContract
 from tests.contract.suite.batches import BatchContract
 from tests.contract.suite.branching import BranchingContract
 from tests.contract.suite.closing import ClosingContract, DurableContract
 from tests.contract.suite.commits import CommitContract
 from tests.contract.suite.dependencies import DependencyContract
 from tests.contract.suite.events import EventContract
+from tests.contract.suite.hand_driven import HandDrivenContract
+from tests.contract.suite.health import HealthContract
 from tests.contract.suite.holding import HoldingContract
 from tests.contract.suite.kinds import KindsContract
 from tests.contract.suite.leases import LeaseContract
@@ -49,6 +52,9 @@ class BackendContract(
     NestingContract,
     UndoingContract,
     HoldingContract,
+    ApprovingContract,
+    HealthContract,
+    HandDrivenContract,
 ):
     """All of it."""
 

@@ -178,5 +178,5 @@ class HoldingContract(Contract):
         assert await status(m, outside.id) == "ready"
         await fresh.load(m.export())
         await fresh.resume_workflow(workflow.id)
-        assert sorted(await work_off(fresh))[1:] == ["a", "e.0"]
+        assert sorted(await work_off(fresh))[:2] == ["a", "e.0"]
         assert await outcome(fresh, workflow.id) == "completed"

@@ -38,6 +38,7 @@ class NestingContract(Contract):
         ]  # fmt: skip
 
     async def test_no_agent_ends_what_a_workflow_does(self, m: Mycelium) -> None:
+        await m.see()
         workflow = await m.create_workflow("w", [nested("x")])
         outer = workflow.tasks[0]
         async with refuses(m, "illegal_transition"):
