@@ -117,7 +117,7 @@ def fire_on_statistic(view: View, trigger_id: str, value: float, *, id: str) -> 
     if not beyond:
         return Change(False, puts=(trigger.changed(armed=True, updated_at=view.now),))
     about: dict[str, JsonValue] = {"kind": "statistic", "statistic": wanted.statistic, "value": value}
-    cause = Cause(id=f"{wanted.statistic}-{view.now.isoformat()}", about=about)
+    cause = Cause(id=f"{wanted.statistic}-{view.now.isoformat()}-{trigger.version}", about=about)
     return _fire(view, trigger, cause, id=id, armed=False)
 
 

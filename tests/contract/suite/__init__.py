@@ -11,6 +11,7 @@ from tests.contract.suite.events import EventContract
 from tests.contract.suite.hand_driven import HandDrivenContract
 from tests.contract.suite.health import HealthContract
 from tests.contract.suite.holding import HoldingContract
+from tests.contract.suite.house import HouseContract
 from tests.contract.suite.kinds import KindsContract
 from tests.contract.suite.leases import LeaseContract
 from tests.contract.suite.listings import ListingContract
@@ -21,10 +22,13 @@ from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
 from tests.contract.suite.repeating import RepeatingContract
 from tests.contract.suite.retries import RetryContract
+from tests.contract.suite.schedules import ScheduleContract
 from tests.contract.suite.tasks import TaskContract
 from tests.contract.suite.texts import TextContract
 from tests.contract.suite.transfer import TransferContract
+from tests.contract.suite.triggers import TriggerContract
 from tests.contract.suite.undoing import UndoingContract
+from tests.contract.suite.waiting import WaitingContract
 from tests.contract.suite.workflows import WorkflowContract
 
 
@@ -55,6 +59,10 @@ class BackendContract(
     ApprovingContract,
     HealthContract,
     HandDrivenContract,
+    TriggerContract,
+    ScheduleContract,
+    WaitingContract,
+    HouseContract,
 ):
     """All of it."""
 
