@@ -117,7 +117,8 @@ def fire_on_statistic(view: View, trigger_id: str, value: float, *, id: str) -> 
     if not beyond:
         return Change(False, puts=(trigger.changed(armed=True, updated_at=view.now),))
     about: dict[str, JsonValue] = {"kind": "statistic", "statistic": wanted.statistic, "value": value}
-    cause = Cause(id=f"{wanted.statistic}-{trigger.version}", about=about)
+    # Nothing here may differ between two runs of the rule, as the time does: it would ask for another key each time.
+    cause = Cause(id=f"{wanted.statistic}-{trigger.created_at.isoformat()}-{trigger.version}", about=about)
     return _fire(view, trigger, cause, id=id, armed=False)
 
 

@@ -39,6 +39,9 @@ specs = st.builds(
     backoff=st.sampled_from([0.0, 0.0, 1.0, 30.0, 3000.0]),
     timeout=st.sampled_from([None, None, 5.0, 50.0]),
     delay=st.sampled_from([None, None, None, -5.0, 5.0, 100.0]),
+    queue=st.sampled_from([None, None, None, "q"]),
+    capabilities=st.sampled_from([(), (), (), (), ("gpu",)]),
+    asks=st.sampled_from([False] * 6 + [True]),
 )
 
 
@@ -61,6 +64,8 @@ class Agents(RuleBasedStateMachine):
         self.read = 0
         self.outcomes: dict[str, str] = {}
         self.given: dict[str, list[int]] = {}
+        self.retried: set[str] = set()
+        """The tasks that a retry took back from their outcome."""
 
     async def open(self, place: Path, clock: FakeClock) -> list[Backend]:
         """One store, and as many ways into it as there can be processes."""
@@ -155,12 +160,16 @@ class Agents(RuleBasedStateMachine):
             "retry_backoff": spec.backoff,
             "timeout_seconds": spec.timeout,
             "not_before": None if delay is None else self.clock() + timedelta(seconds=delay),
+            "queue": spec.queue,
+            "capabilities": spec.capabilities,
+            "approval": "Sure?" if spec.asks else None,
             "idempotency_key": spec.key,
         }
 
     @rule(
         agent=agents,
         mode=st.sampled_from(["sequential", "parallel", "dag"]),
+        on_failure=st.sampled_from(["continue", "stop"]),
         wanted=st.lists(st.tuples(specs, st.lists(st.integers(0, 3), max_size=2)), max_size=4),
         outside=st.lists(choices, max_size=2),
         fault=st.sampled_from([None] * 6 + ["cycle", "unknown"]),
@@ -169,6 +178,7 @@ class Agents(RuleBasedStateMachine):
         self,
         agent: str,
         mode: Any,
+        on_failure: Any,
         wanted: list[tuple[Spec, list[int]]],
         outside: list[int],
         fault: str | None,
@@ -184,7 +194,9 @@ class Agents(RuleBasedStateMachine):
             if fault == "cycle" and len(tasks) > 1:
                 tasks[-1]["depends_on"].append("n0")
             refusal = Refusal("dependency_cycle" if fault == "cycle" else "unknown_dependency")
-        made = self.ask(lambda: self.clients[agent].create_workflow("w", tasks, mode=mode), refusal)
+        made = self.ask(
+            lambda: self.clients[agent].create_workflow("w", tasks, mode=mode, on_failure=on_failure), refusal
+        )
         if made is None:
             return
         assert made.tasks == tuple(f"{made.id}.{task['name']}" for task in tasks)
@@ -196,7 +208,7 @@ class Agents(RuleBasedStateMachine):
             spec.depends_on = tuple(f"{made.id}.{name}" if name[0] == "n" else name for name in names)
             specified[key] = spec
         order = [key for key in self.created_order() if key in specified]
-        self.reference.create_workflow(made.id, [(key, specified[key]) for key in order])
+        self.reference.create_workflow(made.id, [(key, specified[key]) for key in order], agent, on_failure)
 
     def created_order(self) -> list[str]:
         """The tasks in the order in which the log says they were made, which is also that of their age."""
@@ -205,13 +217,18 @@ class Agents(RuleBasedStateMachine):
     # Claiming
 
     @rule(
-        agent=agents, types=st.sampled_from([(), (), (), ("x",), ("x", "y"), ("z",)]), seconds=st.sampled_from([10, 90])
+        agent=agents,
+        types=st.sampled_from([(), (), (), ("x",), ("x", "y"), ("z",)]),
+        queues=st.sampled_from([(), (), (), ("q",), ("p", "q")]),
+        seconds=st.sampled_from([10, 90]),
     )
-    def claim_next(self, agent: str, types: tuple[str, ...], seconds: float) -> None:
+    def claim_next(self, agent: str, types: tuple[str, ...], queues: tuple[str, ...], seconds: float) -> None:
         self.reference.see(agent)
-        expected = self.reference.next_for(agent, types)
-        task = self.ask(lambda: self.clients[agent].claim_task(types=types, lease_seconds=seconds), None)
-        assert (task.id if task else None) == expected
+        expected: list[str | None] = [None]
+        refusal = refusal_of(lambda: expected.append(self.reference.next_for(agent, types, queues)))
+        client = self.clients[agent]
+        task = self.ask(lambda: client.claim_task(types=types, queues=queues, lease_seconds=seconds), refusal)
+        assert (task.id if task else None) == expected[-1]
         self.note_claim(task, agent, seconds)
 
     @rule(agent=agents, choice=choices, seconds=st.sampled_from([10, 90]))
@@ -283,7 +300,7 @@ class Agents(RuleBasedStateMachine):
     def work_through(self, agent: str, wanted: list[tuple[str, float]]) -> None:
         """An agent takes one task after another and ends each: what agents mostly do."""
         for ending, rest in wanted:
-            self.claim_next(agent, (), 90)
+            self.claim_next(agent, (), (), 90)
             for id in list(self.reference.books.get(agent, {})):
                 self.end(agent, id, ending)
             self.time_passes(rest, housekeep=False)
@@ -310,14 +327,44 @@ class Agents(RuleBasedStateMachine):
         self.ask(lambda: self.clients[agent].cancel_task(id, lease_token=token), refusal)
 
     @precondition(lambda self: self.reference.workflows)
-    @rule(agent=agents, choice=choices, ending=st.sampled_from(["completed", "failed"]))
+    @rule(agent=agents, choice=choices, ending=st.sampled_from(["completed", "failed", "cancelled"]))
     def end_workflow(self, agent: str, choice: int, ending: str) -> None:
         ids = list(self.reference.workflows)
         id = ids[choice % len(ids)]
-        refusal = refusal_of(lambda: self.reference.end_workflow(id, ending))
+        refusal = refusal_of(lambda: self.reference.end_workflow(id, ending, agent))
         client = self.clients[agent]
-        complete, fail = (lambda: client.complete_workflow(id)), (lambda: client.fail_workflow(id, "broken"))
-        self.ask(complete if ending == "completed" else fail, refusal)
+        verbs: dict[str, Callable[[], Awaitable[Any]]] = {
+            "completed": lambda: client.complete_workflow(id),
+            "failed": lambda: client.fail_workflow(id, "broken"),
+            "cancelled": lambda: client.cancel_workflow(id),
+        }
+        self.ask(verbs[ending], refusal)
+
+    @precondition(lambda self: self.reference.workflows)
+    @rule(agent=agents, choice=choices, verb=st.sampled_from(["pause", "resume", "retry", "retry"]))
+    def hold_workflow(self, agent: str, choice: int, verb: str) -> None:
+        ids = list(self.reference.workflows)
+        id = ids[choice % len(ids)]
+        before = {key: self.reference.tasks[key].status for key in self.reference.workflows[id].tasks}
+        refusal = refusal_of(lambda: getattr(self.reference, verb)(id))
+        self.ask(lambda: getattr(self.clients[agent], f"{verb}_workflow")(id), refusal)
+        if verb == "retry" and refusal is None:
+            again = {key for key, status in before.items() if status != "completed"}
+            self.retried |= again
+            self.outcomes = {key: status for key, status in self.outcomes.items() if key not in again}
+
+    @precondition(lambda self: self.reference.tasks)
+    @rule(agent=agents, choice=choices, yes=st.sampled_from([True, True, False]))
+    def answer(self, agent: str, choice: int, yes: bool) -> None:
+        """A person says yes or no, mostly to what asks for it."""
+        asking = [id for id, task in self.reference.tasks.items() if task.spec.asks] or list(self.reference.tasks)
+        id, client = asking[choice % len(asking)], self.clients[agent]
+        if yes:
+            refusal = refusal_of(lambda: self.reference.approve(id))
+            self.ask(lambda: client.approve_task(id, by="Eve"), refusal)
+        else:
+            refusal = refusal_of(lambda: self.reference.reject(id))
+            self.ask(lambda: client.reject_task(id, by="Eve"), refusal)
 
     # Time and presence
 
@@ -330,11 +377,15 @@ class Agents(RuleBasedStateMachine):
             assert self.ask(self.clients["bob"].housekeep, None) == changed
 
     @rule(
-        agent=agents, status=st.sampled_from(["idle", "busy", "error", "offline"]), ttl=st.sampled_from([10.0, 300.0])
+        agent=agents,
+        status=st.sampled_from(["idle", "busy", "error", "offline"]),
+        ttl=st.sampled_from([10.0, 300.0]),
+        capabilities=st.sampled_from([(), ("gpu",)]),
     )
-    def report(self, agent: str, status: Any, ttl: float) -> None:
-        self.reference.report(agent, status, ttl)
-        self.ask(lambda: self.clients[agent].store_agent_status(status=status, ttl=ttl), None)
+    def report(self, agent: str, status: Any, ttl: float, capabilities: tuple[str, ...]) -> None:
+        self.reference.report(agent, status, ttl, capabilities)
+        client = self.clients[agent]
+        self.ask(lambda: client.store_agent_status(status=status, ttl=ttl, capabilities=capabilities), None)
 
     # What must hold after every step
 
@@ -364,6 +415,7 @@ class Agents(RuleBasedStateMachine):
                 expected.status, expected.blocked, expected.attempt, expected.token, expected.holder,
                 expected.not_before, expected.expires if expected.holder else None, expected.progress,
             )  # fmt: skip
+            assert (task.paused, task.approved is not None) == (expected.paused, expected.approved)
             self.is_sound(task, listed)
 
     @invariant()
@@ -387,7 +439,7 @@ class Agents(RuleBasedStateMachine):
         assert self.outcomes.setdefault(task.id, task.status) == task.status or self.outcomes[task.id] not in FINISHED
         self.outcomes[task.id] = task.status
         before = {listed[key].status for key in task.depends_on}
-        if task.attempt:
+        if task.attempt and not self.retried.intersection(task.depends_on):
             match task.run_when:
                 case "all_succeeded":
                     assert before <= {"completed"}

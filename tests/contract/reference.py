@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 FINISHED = {"completed", "failed", "cancelled", "skipped"}
 URGENCY = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 LONGEST_PAUSE = 3600.0
+GOING_ON = {"running", "paused"}
+TOO_MANY_FAILURES = 5
+RECOVERY = 300.0
+AT_REST = 300.0
 
 
 class Refusal(Exception):
@@ -35,12 +39,15 @@ class Spec:
     backoff: float = 0.0
     timeout: float | None = None
     delay: float | None = None
+    queue: str | None = None
+    capabilities: tuple[str, ...] = ()
+    asks: bool = False
     key: str | None = None
 
     def said(self) -> tuple[object, ...]:
         """All but the time, which passes."""
         return (self.type, self.payload, self.assigned_to, self.depends_on, self.priority, self.run_when,
-                self.max_attempts, self.backoff, self.timeout)  # fmt: skip
+                self.max_attempts, self.backoff, self.timeout, self.queue, self.capabilities, self.asks)  # fmt: skip
 
 
 @dataclass
@@ -52,6 +59,8 @@ class RefTask:
     workflow: str | None = None
     status: str = "pending"
     blocked: bool = False
+    paused: bool = False
+    approved: bool = False
     not_before: float | None = None
     attempt: int = 0
     token: int = 0
@@ -65,6 +74,9 @@ class RefTask:
 @dataclass
 class RefWorkflow:
     tasks: list[str]
+    creator: str
+    changed: float
+    on_failure: str = "continue"
     status: str = "running"
 
 
@@ -75,6 +87,10 @@ class RefAgent:
     last_seen: float
     note_from: float
     """When its own client will next note that it is there."""
+    capabilities: tuple[str, ...] = ()
+    failures: int = 0
+    recovers: float | None = None
+    """When it may try again, after too many failures."""
 
 
 @dataclass
@@ -124,10 +140,14 @@ class Reference:
             task.status = "skipped"
             self.tell("task.skipped", id)
         task.blocked = verdict == "wait"
+        if verdict == "run" and spec.asks:
+            self.tell("task.approval_requested", id)
 
-    def create_workflow(self, id: str, tasks: Sequence[tuple[str, Spec]]) -> None:
+    def create_workflow(
+        self, id: str, tasks: Sequence[tuple[str, Spec]], creator: str = "ada", on_failure: str = "continue"
+    ) -> None:
         """`tasks` in the order in which they were made."""
-        self.workflows[id] = RefWorkflow([key for key, _ in tasks])
+        self.workflows[id] = RefWorkflow([key for key, _ in tasks], creator, self.now, on_failure)
         self.tell("workflow.created", id)
         for key, spec in tasks:
             self.create(key, spec, workflow=id)
@@ -149,7 +169,28 @@ class Reference:
                 return "run" if "failed" in statuses else "skip" if over else "wait"
 
     def settle(self) -> None:
-        """Go over all blocked tasks until nothing changes any more, then over the workflows."""
+        """Go over all blocked tasks until nothing changes any more, then over the workflows, until those do not."""
+        self.settle_tasks()
+        while self.stop_one():
+            self.settle_tasks()
+        for id, workflow in self.workflows.items():
+            statuses = {self.tasks[key].status for key in workflow.tasks}
+            if workflow.status in GOING_ON and statuses and statuses <= FINISHED:
+                workflow.status = next((bad for bad in ("failed", "cancelled") if bad in statuses), "completed")
+                self.tell(f"workflow.{workflow.status}", id)
+
+    def stop_one(self) -> bool:
+        """End the other tasks of a workflow that does not go on after a failure."""
+        for workflow in self.workflows.values():
+            tasks = {key: self.tasks[key].status for key in workflow.tasks}
+            left = [key for key, status in tasks.items() if status not in FINISHED]
+            if workflow.status in GOING_ON and workflow.on_failure == "stop" and "failed" in tasks.values() and left:
+                for key in left:
+                    self.finish(key, "cancelled")
+                return True
+        return False
+
+    def settle_tasks(self) -> None:
         changed = True
         while changed:
             changed = False
@@ -159,20 +200,26 @@ class Reference:
                     continue
                 changed, task.blocked = True, False
                 if verdict == "skip":
-                    task.status = "skipped"
+                    task.status, task.paused = "skipped", False
                     self.tell("task.skipped", id)
-                elif task.not_before is None or task.not_before <= self.now:
-                    task.not_before = None
-                    self.tell("task.ready", id)
-        for id, workflow in self.workflows.items():
-            statuses = {self.tasks[key].status for key in workflow.tasks}
-            if workflow.status == "running" and statuses and statuses <= FINISHED:
-                workflow.status = next((bad for bad in ("failed", "cancelled") if bad in statuses), "completed")
-                self.tell(f"workflow.{workflow.status}", id)
+                else:
+                    self.let_go(id)
+
+    def let_go(self, id: str) -> None:
+        """Say what is still missing to a task that waits on no other any more."""
+        task = self.tasks[id]
+        if task.not_before is not None and task.not_before <= self.now:
+            task.not_before = None
+        if task.blocked or task.paused:
+            return
+        if task.spec.asks and not task.approved:
+            self.tell("task.approval_requested", id)
+        elif task.not_before is None:
+            self.tell("task.ready", id)
 
     def finish(self, id: str, status: str) -> None:
         task = self.tasks[id]
-        task.status, task.holder, task.blocked = status, None, False
+        task.status, task.holder, task.blocked, task.paused = status, None, False, False
         self.tell(f"task.{status}", id)
 
     def give_back(self, id: str, event: str) -> None:
@@ -185,7 +232,12 @@ class Reference:
     def due(self, task: RefTask) -> float | None:
         if task.holder is not None:
             return min(task.expires, self.times_out(task) or task.expires)
-        return task.not_before if task.status == "pending" and not task.blocked else None
+        return task.not_before if self.is_free(task) else None
+
+    def is_free(self, task: RefTask) -> bool:
+        """Whether nothing but time stands in the way."""
+        held_up = task.blocked or task.paused or (task.spec.asks and not task.approved)
+        return task.status == "pending" and not held_up
 
     def times_out(self, task: RefTask) -> float | None:
         return None if task.spec.timeout is None else task.started + task.spec.timeout
@@ -207,20 +259,65 @@ class Reference:
         return True
 
     def housekeep(self) -> int:
-        changed = sum([self.let_time_act(id) for id in list(self.tasks)])
-        for name, agent in self.agents.items():
-            if agent.status != "offline" and agent.last_seen + agent.ttl <= self.now:
-                agent.status = "offline"
-                self.tell("agent.status", name)
-                changed += 1
-        return changed
+        due = [(self.agent_due(agent), self.let_time_act_on, name) for name, agent in self.agents.items()]
+        due += [(self.due(task), self.let_time_act, id) for id, task in self.tasks.items()]
+        come = [(at, act, key) for at, act, key in due if at is not None and at <= self.now]
+        come.sort(key=lambda each: each[0])  # the longest due first: it may be what ends another one
+        return sum([act(key) for _, act, key in come])
 
     # Agents
 
-    def report(self, name: str, status: str, ttl: float) -> None:
+    def agent_due(self, agent: RefAgent) -> float | None:
+        if agent.status == "offline":
+            return None
+        gone = agent.last_seen + agent.ttl
+        return gone if agent.recovers is None else min(gone, agent.recovers)
+
+    def let_time_act_on(self, name: str) -> bool:
+        agent = self.agents[name]
+        due = self.agent_due(agent)
+        if due is None or due > self.now:
+            return False
+        if agent.last_seen + agent.ttl > self.now:
+            self.recover(name, TOO_MANY_FAILURES - 1)
+        else:
+            agent.status = "offline"
+            self.tell("agent.status", name)
+        return True
+
+    def recover(self, name: str, failures: int) -> None:
+        agent = self.agents[name]
+        if agent.recovers is not None and agent.status == "error":
+            agent.status = "idle"
+            self.tell("agent.status", name)
+        agent.failures, agent.recovers = failures, None
+
+    def note_failure(self, name: str | None) -> None:
+        agent = self.agents.get(name or "")
+        if agent is None or name is None:
+            return
+        agent.failures += 1
+        if agent.failures >= TOO_MANY_FAILURES:
+            agent.recovers = self.now + RECOVERY
+            if agent.status != "error":
+                agent.status = "error"
+                self.tell("agent.status", name)
+
+    def note_success(self, name: str | None) -> None:
+        if name is not None and name in self.agents and self.agents[name].failures:
+            self.recover(name, 0)
+
+    def report(self, name: str, status: str, ttl: float, capabilities: tuple[str, ...] = ()) -> None:
         before = self.agents.get(name)
-        self.agents[name] = RefAgent(status, ttl, self.now, self.now + min(60.0, ttl / 3))
-        if before is None or (before.status, before.ttl) != (status, ttl):
+        now = RefAgent(status, ttl, self.now, self.now + min(60.0, ttl / 3), capabilities)
+        marked = before is not None and before.recovers is not None
+        if before is not None and not (marked and status == "idle"):
+            now.failures, now.recovers = before.failures, before.recovers
+        if marked and status == "busy":
+            now.status = "error"
+        self.agents[name] = now
+        said = (now.status, ttl, capabilities)
+        if before is None or (before.status, before.ttl, before.capabilities) != said:
             self.tell("agent.status", name)
 
     def see(self, name: str) -> None:
@@ -231,16 +328,23 @@ class Reference:
             agent.last_seen = self.now
             agent.note_from = self.now + min(60.0, agent.ttl / 3)
             if agent.status == "offline":
-                agent.status = "idle"
+                agent.status = "error" if agent.recovers is not None and agent.recovers > self.now else "idle"
                 self.tell("agent.status", name)
 
     # Claiming
 
     def is_ready(self, task: RefTask) -> bool:
         waits = task.not_before is not None and task.not_before > self.now
-        return task.status == "pending" and not task.blocked and not waits
+        return self.is_free(task) and not waits
 
-    def next_for(self, agent: str, types: Sequence[str]) -> str | None:
+    def is_unwell(self, name: str) -> bool:
+        agent = self.agents[name]
+        return agent.status == "error" and (agent.recovers is None or agent.recovers > self.now)
+
+    def can_do(self, name: str, task: RefTask) -> bool:
+        return set(task.spec.capabilities) <= set(self.agents[name].capabilities)
+
+    def next_for(self, agent: str, types: Sequence[str], queues: Sequence[str] = ()) -> str | None:
         """The most urgent and then oldest ready task that fits; time may have to act first."""
         while True:
             fitting = [
@@ -249,7 +353,11 @@ class Reference:
                 if self.is_ready(task)
                 and task.spec.assigned_to in (None, agent)
                 and (not types or task.spec.type in types)
+                and (not queues or task.spec.queue in queues)
+                and self.can_do(agent, task)
             ]
+            if fitting and self.is_unwell(agent):
+                raise Refusal("not_claimable")
             if fitting:
                 return min(fitting)[2]
             if not self.housekeep():
@@ -260,9 +368,10 @@ class Reference:
         if task.status in FINISHED:
             raise Refusal("illegal_transition")
         in_the_way = task.holder is not None or task.spec.assigned_to not in (None, agent) or not self.is_ready(task)
-        if in_the_way and self.let_time_act(id):
+        unfit = self.is_unwell(agent) or not self.can_do(agent, task)
+        if (in_the_way or unfit) and self.let_time_act(id):
             return self.may_claim(id, agent)
-        if in_the_way:
+        if in_the_way or unfit:
             raise Refusal("not_claimable", task.holder)
         return None
 
@@ -313,7 +422,9 @@ class Reference:
     def complete(self, agent: str, id: str, given: int | None) -> None:
         token = self.token_for(agent, id, given)
         if not self.again(id, "completed", token):
-            self.held(id, token).progress = 1.0
+            task = self.held(id, token)
+            task.progress = 1.0
+            self.note_success(task.holder)
             self.finish(id, "completed")
             self.settle()
         self.forget(agent, id)
@@ -331,6 +442,7 @@ class Reference:
 
     def fail_attempt(self, id: str, *, retry: bool) -> None:
         task = self.tasks[id]
+        self.note_failure(task.holder)
         if retry and task.attempt < task.spec.max_attempts:
             self.give_back(id, "task.retrying")
             pause = min(task.spec.backoff * 2 ** (task.attempt - 1), LONGEST_PAUSE)
@@ -353,12 +465,79 @@ class Reference:
     def forget(self, agent: str, id: str) -> None:
         self.books.get(agent, {}).pop(id, None)
 
-    def end_workflow(self, id: str, status: str) -> None:
-        if id not in self.workflows:
-            raise Refusal("not_found")
-        workflow = self.workflows[id]
-        if workflow.status != "running":
+    # Approving
+
+    def approve(self, id: str) -> None:
+        task = self.asked(id)
+        if task.approved:
+            return
+        task.approved = True
+        self.tell("task.approved", id)
+        self.let_go(id)
+
+    def reject(self, id: str) -> None:
+        if self.asked(id).approved:
             raise Refusal("illegal_transition")
+        self.tell("task.rejected", id)
+        self.finish(id, "cancelled")
+        self.settle()
+
+    def asked(self, id: str) -> RefTask:
+        task = self.known(id)
+        if task.status in FINISHED or not task.spec.asks:
+            raise Refusal("illegal_transition")
+        return task
+
+    # Holding workflows up, and ending them
+
+    def going_on(self, id: str) -> RefWorkflow:
+        workflow = self.workflows[id]
+        if workflow.status not in GOING_ON:
+            raise Refusal("illegal_transition")
+        return workflow
+
+    def open_tasks(self, workflow: RefWorkflow) -> list[str]:
+        return [key for key in workflow.tasks if self.tasks[key].status not in FINISHED]
+
+    def pause(self, id: str) -> None:
+        workflow = self.going_on(id)
+        if workflow.status == "paused":
+            return
+        workflow.status, workflow.changed = "paused", self.now
+        self.tell("workflow.paused", id)
+        for key in self.open_tasks(workflow):
+            self.tasks[key].paused = True
+
+    def resume(self, id: str) -> None:
+        workflow = self.going_on(id)
+        if workflow.status == "running":
+            return
+        workflow.status, workflow.changed = "running", self.now
+        self.tell("workflow.resumed", id)
+        for key in self.open_tasks(workflow):
+            self.tasks[key].paused = False
+            if self.tasks[key].status == "pending":
+                self.let_go(key)
+
+    def retry(self, id: str) -> None:
+        workflow = self.workflows[id]
+        if workflow.status in GOING_ON | {"completed"} or not workflow.tasks:
+            raise Refusal("illegal_transition")
+        workflow.status, workflow.changed = "running", self.now
+        self.tell("workflow.retried", id)
+        for key in workflow.tasks:
+            task = self.tasks[key]
+            if task.status != "completed":
+                task.not_before = None if task.attempt else task.not_before
+                task.status, task.blocked, task.attempt, task.progress = "pending", True, 0, 0.0
+        self.settle()
+
+    def end_workflow(self, id: str, status: str, by: str = "") -> None:
+        workflow = self.going_on(id)
+        driver = self.agents.get(workflow.creator) if not workflow.tasks and workflow.creator != by else None
+        there = driver is not None and driver.status != "offline" and self.now - workflow.changed <= AT_REST
+        if status != "cancelled" and there:
+            raise Refusal("conflict")
         workflow.status = status
         self.tell(f"workflow.{status}", id)
         for key in workflow.tasks:
