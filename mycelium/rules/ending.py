@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from mycelium.errors import StoreDamaged
 from mycelium.models import OPEN, TASKS, WORKFLOWS, Spent, Task, TaskStatus, Workflow, WorkflowStatus
 from mycelium.rules.view import Draft, about, about_workflow
 
@@ -55,6 +56,14 @@ def tasks_of(draft: Draft, workflow: Workflow) -> list[Task]:
     """All tasks of a workflow as the draft has them, in their order."""
     draft.read(Task, workflow.tasks)
     return [task for key in workflow.tasks if (task := draft.get(Task, key)) is not None]
+
+
+def readable_tasks_of(draft: Draft, workflow: Workflow) -> list[Task]:
+    """The same, or none where a record among them is damaged: what has ended must not wait for its mending."""
+    try:
+        return tasks_of(draft, workflow)
+    except StoreDamaged:
+        return []
 
 
 def open_tasks(draft: Draft, workflow: Workflow) -> Iterable[Task]:

@@ -8,10 +8,11 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from mycelium.models import MAX_JSON_BYTES, Task, Workflow, WorkflowStatus
-from mycelium.rules.ending import tasks_of
+from mycelium.rules.ending import readable_tasks_of
 from mycelium.rules.view import Draft
 
 TOO_LARGE = "together the results are larger than 1 MiB: read them from the tasks"
+DAMAGED = "one of the tasks cannot be read: mend it, and read the results from the tasks"
 
 
 def joint_result(draft: Draft, workflow: Workflow, status: WorkflowStatus) -> dict[str, JsonValue] | None:
@@ -24,7 +25,9 @@ def joint_result(draft: Draft, workflow: Workflow, status: WorkflowStatus) -> di
         return None
     if not repeated and status != "completed":
         return None
-    tasks = tasks_of(draft, workflow)
+    tasks = readable_tasks_of(draft, workflow)
+    if workflow.tasks and not tasks:
+        return {"omitted": DAMAGED, "count": len(workflow.tasks)}
     result = _items(tasks) if repeated else _last(tasks, len(workflow.id) + 1)
     if result is None or len(to_json(result)) <= MAX_JSON_BYTES:
         return result

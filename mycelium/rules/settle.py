@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from mycelium.errors import MyceliumError
 from mycelium.models import OPEN, TASKS, RunWhen, Task, TaskStatus, Workflow
 from mycelium.rules.adding import add_workflow, unblock
-from mycelium.rules.ending import brief, cancel, close_workflow, end_task, open_tasks, tasks_of
+from mycelium.rules.ending import brief, cancel, close_workflow, end_task, open_tasks, readable_tasks_of
 from mycelium.rules.inner import inner_workflow
 from mycelium.rules.results import joint_result
 from mycelium.rules.undoing import add_undo_tasks
@@ -127,10 +127,8 @@ def because_of(failed: Task) -> dict[str, JsonValue]:
 
 def _done(draft: Draft, workflow: Workflow) -> list[Task]:
     """Give a workflow without open tasks its outcome, or begin to undo what it did. Tasks that end with that."""
-    if workflow.error is None and workflow.status != "compensating":
-        failed = next((task for task in _ended(draft, workflow) if task.status == "failed"), None)
-        if failed is not None:
-            workflow = workflow.model_copy(update={"error": because_of(failed)})
+    if workflow.error is None and draft.workflow_has(workflow.id, frozenset({"failed"})):
+        workflow = workflow.model_copy(update={"error": _why(draft, workflow)})
     doomed = workflow.error is not None
     if doomed and workflow.on_failure == "compensate" and workflow.status != "compensating":
         undoing = add_undo_tasks(draft, workflow)
@@ -144,9 +142,10 @@ def _done(draft: Draft, workflow: Workflow) -> list[Task]:
     return hand_up(draft, closed)
 
 
-def _ended(draft: Draft, workflow: Workflow) -> Sequence[Task]:
-    """Its tasks, if one of them failed; else none need be read."""
-    return tasks_of(draft, workflow) if draft.workflow_has(workflow.id, frozenset({"failed"})) else ()
+def _why(draft: Draft, workflow: Workflow) -> dict[str, JsonValue]:
+    """The error of a workflow of which a task has failed, also where that one's record cannot be had now."""
+    failed = next((task for task in readable_tasks_of(draft, workflow) if task.status == "failed"), None)
+    return {"error": "one of its tasks failed"} if failed is None else because_of(failed)
 
 
 def hand_up(draft: Draft, workflow: Workflow) -> list[Task]:

@@ -11,7 +11,7 @@ import pytest
 from mycelium import Mycelium
 from mycelium.backend import Backend
 from mycelium.errors import StoreDamaged
-from mycelium.models import ClaimRequest, Keeper, Record, Task, Trigger, lane_fits
+from mycelium.models import Agent, ClaimRequest, Keeper, Record, Task, Trigger, lane_fits
 from mycelium.rules import Change, View, grant
 from mycelium_backends.redis import open_backend
 from tests.support.clock import FakeClock
@@ -61,6 +61,7 @@ async def take(backend: Backend, **wanted: Any) -> Task | None:
 
 async def test_the_server_matches_lanes_as_the_rule_does(redis: RedisServer, clock: FakeClock) -> None:
     async with opened(redis, "k-lanes", clock) as backend:
+        await backend.commit(puts(Agent(name="ada", capabilities=tuple(ODD), last_updated=clock())))
         for number, queue in enumerate((None, *ODD)):
             alone = task(clock, f"t-{number}", queue=queue, capabilities=ODD[:number], type=ODD[number % 3])
             await backend.commit(puts(alone))

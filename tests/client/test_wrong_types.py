@@ -39,6 +39,7 @@ async def m() -> AsyncGenerator[Mycelium]:
 async def right_arguments(m: Mycelium) -> dict[str, Any]:
     """For each argument that a verb must have, one that is right."""
     task = await m.create_task("x")
+    await m.store_agent_status(m.agent, "idle")  # after many failures it would get no task
     await m.claim_task(task.id)
     workflow = await m.create_workflow("w")
     return {
