@@ -32,9 +32,9 @@ and `data` with the names and numbers in it, for programs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class MyceliumError(Exception):
@@ -129,18 +129,20 @@ class InvalidSchedule(InvalidInput):
     code = "invalid_schedule"
 
 
+HINTS: Final[Mapping[str, str]] = {
+    "workflow": "Use the id that create_workflow returned; its tasks have it as workflow_id.",
+    "task or workflow": "Use an id that create_task or create_workflow returned.",
+}
+"""What to do about a record that is not found, where a listing is not the best answer."""
+
+
 class NotFound(MyceliumError):
     """No such task, agent or workflow."""
 
     code = "not_found"
 
     def __init__(self, kind: str, key: str) -> None:
-        # No tool lists workflows.
-        hint = (
-            "Use the id that create_workflow returned; its tasks have it as workflow_id."
-            if kind == "workflow"
-            else f"list_{kind}s shows what there is."
-        )
+        hint = HINTS.get(kind, f"list_{kind}s shows what there is.")
         super().__init__(f"No {kind} {key!r}.", hint=hint, kind=kind, id=key)
 
 
