@@ -3,6 +3,7 @@
 from mycelium.rules.agents import expire_agent, leave_agent, remove_agent, report_agent, see_agent
 from mycelium.rules.approvals import approve_task, reject_task
 from mycelium.rules.creation import create_task, create_tasks
+from mycelium.rules.draft import Draft
 from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, is_like, matches
 from mycelium.rules.house import keep_house, leave_house, take_house
@@ -12,7 +13,7 @@ from mycelium.rules.progress import release_task, update_task
 from mycelium.rules.retrying import retry_workflow
 from mycelium.rules.taking import take_in, take_over
 from mycelium.rules.triggers import create_trigger, remove_trigger, set_trigger, statistic
-from mycelium.rules.view import NO_TERMS, Change, Draft, NewEvent, Rule, Terms, View, Waiter, numbered, require
+from mycelium.rules.view import NO_TERMS, Change, NewEvent, Rule, Terms, View, Waiter, numbered, require
 from mycelium.rules.workflows import (
     create_workflow,
     expire_workflow,

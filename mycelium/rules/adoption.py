@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mycelium.models import AGENTS, TASKS, WORKFLOWS, Agent, Record, Task, Workflow
 from mycelium.rules.adding import standing, unblock
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.settle import settle, skip
-from mycelium.rules.view import Change, Draft, View, about, require
+from mycelium.rules.view import Change, View, require
 
 
 def adopt(view: View, records: list[Record], *, told: frozenset[tuple[str, str]]) -> Change[None]:

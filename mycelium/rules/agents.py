@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mycelium.models import AGENTS, Agent, AgentReport, AgentStatus, validated
+from mycelium.rules.draft import Draft
 from mycelium.rules.health import MAX_FAILURES, may_try, recover
-from mycelium.rules.view import Change, Draft, View, require
+from mycelium.rules.view import Change, View, require
 
 
 def report_agent(view: View, name: str, report: AgentReport) -> Change[Agent]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from mycelium.errors import IllegalTransition
 from mycelium.models import TASKS, Approval, Task
 from mycelium.rules.adding import let_go, to_come
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.ending import cancel
 from mycelium.rules.leases import finished
 from mycelium.rules.settle import settle
-from mycelium.rules.view import Change, Draft, View, about, require
+from mycelium.rules.view import Change, View, require
 
 
 def approve_task(view: View, task_id: str, *, by: str, note: str = "") -> Change[Task]:

@@ -6,8 +6,8 @@ from pydantic import JsonValue
 
 from mycelium.errors import InvalidInput
 from mycelium.models import Budget, Spent, Task
+from mycelium.rules.draft import Draft
 from mycelium.rules.ending import spent_by
-from mycelium.rules.view import Draft
 
 ROUNDING = 1e-5
 """Seconds by which a sum of attempts may seem shorter than it was."""

@@ -9,8 +9,9 @@ from typing import Final
 from mycelium.errors import Conflict
 from mycelium.models import Model, Task, TaskSpec
 from mycelium.rules.adding import add_task, on_terms
+from mycelium.rules.draft import Draft
 from mycelium.rules.values import Binder, refers
-from mycelium.rules.view import Change, Draft, View
+from mycelium.rules.view import Change, View
 
 COMPARED: Final = tuple(name for name in TaskSpec.model_fields if name not in {"not_before", "depends_on"})
 """What must be equal for two creations with one idempotency key to be the same. Time may clear `not_before`."""

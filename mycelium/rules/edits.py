@@ -23,12 +23,13 @@ from mycelium.models import (
 from mycelium.rules.adding import add_task
 from mycelium.rules.agents import report_agent
 from mycelium.rules.creation import bound
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.ending import cancel, close_workflow
 from mycelium.rules.leases import finished, grant, unheld
 from mycelium.rules.outcomes import failed
 from mycelium.rules.schedule import first_tick
 from mycelium.rules.settle import end_open_tasks, hand_up, settle
-from mycelium.rules.view import Change, Draft, View, about, require
+from mycelium.rules.view import Change, View, require
 
 R = TypeVar("R", bound=Record)
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from mycelium.errors import StoreDamaged
 from mycelium.models import OPEN, TASKS, WORKFLOWS, Spent, Task, TaskStatus, Workflow, WorkflowStatus
-from mycelium.rules.view import Draft, about, about_workflow
+from mycelium.rules.draft import Draft, about, about_workflow
 
 OMITTED: Final = 200
 """Characters of an error that an event tells."""

@@ -27,10 +27,11 @@ from mycelium.models.spec import mode_of
 from mycelium.models.trigger import OnEvent
 from mycelium.rules.adding import add_task
 from mycelium.rules.creation import bound
+from mycelium.rules.draft import Draft
 from mycelium.rules.events import is_own
 from mycelium.rules.schedule import LATE, due_ticks
 from mycelium.rules.values import Unresolved, holds, resolve
-from mycelium.rules.view import Change, Draft, View
+from mycelium.rules.view import Change, View
 from mycelium.rules.workflows import declare
 
 CAUSE: Final = "cause"

@@ -7,7 +7,8 @@ from typing import Final
 
 from mycelium.errors import NotClaimable
 from mycelium.models import AGENTS, Agent, Task
-from mycelium.rules.view import Draft, View
+from mycelium.rules.draft import Draft
+from mycelium.rules.view import View
 
 MAX_FAILURES: Final = 5
 """So many failed attempts in a row mark an agent `error`."""

@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from mycelium.models import MAX_JSON_BYTES, MAX_TASKS, Task, TaskSpec, Workflow, WorkflowTask, validated
 from mycelium.models.spec import mode_of
 from mycelium.rules.adding import look_from
+from mycelium.rules.draft import Draft
 from mycelium.rules.values import Unresolved, resolve
-from mycelium.rules.view import Draft
 
 SAME = tuple(
     name for name in TaskSpec.model_fields

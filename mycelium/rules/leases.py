@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from mycelium.errors import IllegalTransition, NotClaimable, StaleLease
 from mycelium.models import TASKS, Lease, Task
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.health import unfit
-from mycelium.rules.view import Change, Draft, Terms, View, about, require
+from mycelium.rules.view import Change, Terms, View, require
 
 
 def claim_task(view: View, task_id: str, *, agent: str, seconds: float) -> Change[Task]:

@@ -10,11 +10,12 @@ from pydantic import JsonValue
 from mycelium.models import TASKS, Task
 from mycelium.rules.adding import let_go
 from mycelium.rules.budgets import over_seconds, require_report
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.ending import brief, call_off, cancel, end_task, spent_by
 from mycelium.rules.health import note_failure, note_success
 from mycelium.rules.leases import finished, held, unheld
 from mycelium.rules.settle import settle
-from mycelium.rules.view import Change, Draft, View, about, require
+from mycelium.rules.view import Change, View, require
 
 MAX_BACKOFF: Final = 3600.0
 """Seconds that a retry is put off at most."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mycelium.models import TASKS, Task
 from mycelium.rules.budgets import after, excess
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.ending import spent_by
 from mycelium.rules.leases import held, renewed, unheld
 from mycelium.rules.outcomes import failed
-from mycelium.rules.view import Change, Draft, View, about
+from mycelium.rules.view import Change, View
 
 
 def update_task(

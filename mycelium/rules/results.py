@@ -8,8 +8,8 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from mycelium.models import MAX_JSON_BYTES, Task, Workflow, WorkflowStatus
+from mycelium.rules.draft import Draft
 from mycelium.rules.ending import readable_tasks_of
-from mycelium.rules.view import Draft
 
 TOO_LARGE = "together the results are larger than 1 MiB: read them from the tasks"
 DAMAGED = "one of the tasks cannot be read: mend it, and read the results from the tasks"

@@ -8,10 +8,12 @@ from graphlib import TopologicalSorter
 
 from mycelium.errors import IllegalTransition
 from mycelium.models import TASKS, WORKFLOWS, Task, Workflow
-from mycelium.rules.adding import UNDO, standing, unblock
+from mycelium.rules.adding import standing, unblock
+from mycelium.rules.declaring import UNDO
+from mycelium.rules.draft import Draft, about, about_workflow
 from mycelium.rules.ending import tasks_of
 from mycelium.rules.settle import settle, skip
-from mycelium.rules.view import Change, Draft, View, about, about_workflow, require
+from mycelium.rules.view import Change, View, require
 
 
 def retry_workflow(view: View, workflow_id: str, *, by: str | None) -> Change[Workflow]:

@@ -9,13 +9,15 @@ from pydantic import JsonValue
 
 from mycelium.errors import MyceliumError
 from mycelium.models import OPEN, TASKS, RunWhen, Task, TaskStatus, Workflow
-from mycelium.rules.adding import add_workflow, unblock
+from mycelium.rules.adding import unblock
+from mycelium.rules.declaring import add_workflow
+from mycelium.rules.draft import Draft, about
 from mycelium.rules.ending import brief, cancel, close_workflow, end_task, open_tasks, readable_tasks_of
 from mycelium.rules.inner import inner_workflow
 from mycelium.rules.results import joint_result
 from mycelium.rules.undoing import add_undo_tasks
 from mycelium.rules.values import Unresolved
-from mycelium.rules.view import Draft, Waiter, about
+from mycelium.rules.view import Waiter
 
 
 def settle(draft: Draft, *tasks: Task) -> None:

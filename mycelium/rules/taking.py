@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from mycelium.errors import Conflict
 from mycelium.models import TASKS, WORKFLOWS, Agent, Event, Record, Task, Trigger, Workflow
-from mycelium.rules.view import Change, Draft, View, about
+from mycelium.rules.draft import Draft, about
+from mycelium.rules.view import Change, View
 
 
 def take_over(view: View, records: Sequence[Record], history: Sequence[Event]) -> Change[None]:

@@ -17,11 +17,13 @@ from mycelium.models import (
     WorkflowStatus,
 )
 from mycelium.models.trigger import Then
-from mycelium.rules.adding import OF_WORKFLOW, check_declared
+from mycelium.rules.adding import OF_WORKFLOW
+from mycelium.rules.declaring import check_declared
+from mycelium.rules.draft import Draft
 from mycelium.rules.firing import CAUSE
 from mycelium.rules.schedule import first_tick
 from mycelium.rules.values import Binder
-from mycelium.rules.view import Change, Draft, View, require
+from mycelium.rules.view import Change, View, require
 
 SINGLE: Final = ("ready", "last_seq", "bytes", "agent_count", "task_queue_size")
 """The statistics that are one number."""

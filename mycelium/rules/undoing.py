@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from mycelium.models import WORKFLOWS, Task, TaskSpec, Workflow
-from mycelium.rules.adding import UNDO, add_task
+from mycelium.rules.adding import add_task
+from mycelium.rules.declaring import UNDO
+from mycelium.rules.draft import Draft, about_workflow
 from mycelium.rules.ending import tasks_of
-from mycelium.rules.view import Draft, about_workflow
 
 
 def add_undo_tasks(draft: Draft, workflow: Workflow) -> list[Task]:

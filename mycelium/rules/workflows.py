@@ -10,10 +10,12 @@ from pydantic import JsonValue
 
 from mycelium.errors import Conflict, IllegalTransition
 from mycelium.models import WORKFLOW_TRANSITIONS, WORKFLOWS, Agent, Task, Workflow, WorkflowStatus, WorkflowTask
-from mycelium.rules.adding import add_workflow, let_go, to_come
+from mycelium.rules.adding import let_go, to_come
+from mycelium.rules.declaring import add_workflow
+from mycelium.rules.draft import Draft, about_workflow
 from mycelium.rules.ending import close_workflow, open_tasks
 from mycelium.rules.settle import end_open_tasks, hand_up, settle
-from mycelium.rules.view import Change, Draft, View, about_workflow, require
+from mycelium.rules.view import Change, View, require
 
 AT_REST: Final = timedelta(seconds=300)
 """An agent that has not driven its workflow for so long, and is not there, may be relieved."""
