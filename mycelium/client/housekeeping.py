@@ -36,7 +36,7 @@ class Housekeeping(Base):
 
         The client that was elected does this in the background. Two at once do no harm: each change happens once.
         """
-        ended = await self._end_what_is_due()
+        ended, _ = await self._end_what_is_due()
         if self.elects:
             return ended + await self._let_fire()
         (keeper,) = await self.backend.get(Keeper, [HOUSE])
@@ -58,11 +58,12 @@ class Housekeeping(Base):
             return False
         return await self._commit(lambda view: rules.expire_task(view, task_id)) is not None
 
-    async def _end_what_is_due(self) -> int:
+    async def _end_what_is_due(self) -> tuple[int, datetime | None]:
+        """End it; how much that was, and when the next of what was not yet due will be."""
         due = await self.backend.due(limit=100)
         changed = sum([bool(await self._bring(record)) for record in due.records if self._may_end(record)])
         self.house.expired += changed
-        return changed
+        return changed, due.next_at
 
     def _may_end(self, record: Record) -> bool:
         if not self.elects:
@@ -115,11 +116,10 @@ class Housekeeping(Base):
             if self.house.mine:
                 self._firing.forget()
             return 0 if self.house.mine else LONGEST_REST
-        done = await self.housekeep()
+        ended, next_at = await self._end_what_is_due()
+        fired = await self._let_fire()
         await self.house.beat()
-        if done:
-            return 0  # there may be more than one look takes
-        return self._until((await self.backend.due(limit=1)).next_at)
+        return 0 if ended or fired else self._until(next_at)  # there may be more than one look takes
 
     def _until(self, next_at: datetime | None) -> float:
         if next_at is None:

@@ -21,7 +21,7 @@ from tests.support.store import log
 
 __all__ = ["new_store"]
 PATIENCE = 30.0
-LEASE = 1.5
+LEASE = 3.0
 THEN = {"task": {"type": "made", "payload": {"cause": {"$from": "cause"}}}}
 
 

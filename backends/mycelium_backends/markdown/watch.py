@@ -17,7 +17,7 @@ log = logging.getLogger("mycelium.markdown")
 
 PAUSE: Final = 0.25
 """Seconds between two looks at all files, at least."""
-SHARE: Final = 0.03
+SHARE: Final = 0.005
 """Of the time, at most, is spent on looking: in a large folder the pauses are longer."""
 
 
