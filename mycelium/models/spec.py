@@ -89,8 +89,8 @@ class WorkflowTask(TaskSpec):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.max_attempts > 1 and (self.for_each is not None or self.workflow is not None):
-            raise PydanticCustomError("attempts", "max_attempts belongs to the tasks within, not to what holds them")
+        if self.max_attempts > 1 and self.workflow is not None:
+            raise PydanticCustomError("attempts", "max_attempts belongs to the tasks of the workflow within")
         return self
 
     @property

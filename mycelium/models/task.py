@@ -153,7 +153,7 @@ class Task(TaskSpec, Record):
     @property
     def times_out_at(self) -> datetime | None:
         """When the present attempt has taken too long, or the task has used up its seconds."""
-        if self.started_at is None or (self.paused and self.runs is not None):
+        if self.started_at is None or self.for_each is not None or (self.paused and self.runs is not None):
             return None  # the work that others do for it stands still while it is paused
         limits = [] if self.timeout_seconds is None else [self.timeout_seconds]
         if self.budget is not None and self.budget.seconds is not None:

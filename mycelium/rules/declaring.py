@@ -117,7 +117,6 @@ def _bound(task: WorkflowTask, ids: Mapping[str, str], besides: Set[str]) -> Wor
         fields["payload"] = binder.value(task.payload)
     needed = tuple(binder.used)
     if task.undo is not None:
-        binder.roots = around
         fields["undo"] = _bound_undo(task.undo, binder)
     if task.workflow is not None:
         check_declared(task.workflow, besides=besides)

@@ -41,11 +41,18 @@ def cancel(draft: Draft, task: Task, *, reason: str | None, by: str | None) -> l
     return [cancelled, *call_off(draft, task, reason=f"{task.id} cancelled")]
 
 
+def skip(draft: Draft, task: Task, because: str | None) -> Task:
+    """Put a task that will never run into the draft."""
+    skipped = task.changed(status="skipped", blocked=False, paused=False, updated_at=draft.view.now)
+    draft.event(TASKS, "task.skipped", None, **about(task), because=because)
+    return draft.put(skipped)
+
+
 def call_off(draft: Draft, task: Task, *, reason: str) -> list[Task]:
     """End the workflow that does this task, since the task has its outcome. All tasks that ended with it."""
     workflow = draft.get(Workflow, task.runs) if task.runs is not None and task.status == "running" else None
-    if workflow is None or not workflow.going_on:
-        return []
+    if workflow is None or not workflow.going_on or workflow.status == "compensating":
+        return []  # what has begun to be undone is undone to its end
     close_workflow(draft, workflow, "cancelled", None, error={"error": reason})
     return [
         each for open_task in open_tasks(draft, workflow) for each in cancel(draft, open_task, reason=reason, by=None)

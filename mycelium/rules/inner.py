@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from pydantic import JsonValue
 from pydantic_core import to_json
@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from mycelium.models import MAX_JSON_BYTES, MAX_TASKS, Task, TaskSpec, Workflow, WorkflowTask, validated
 from mycelium.models.spec import mode_of
 from mycelium.rules.adding import look_from
+from mycelium.rules.declaring import OF_ITEM
 from mycelium.rules.draft import Draft
 from mycelium.rules.values import Unresolved, resolve
 
@@ -18,6 +19,9 @@ SAME = tuple(
     if name not in {"payload", "depends_on", "run_when", "condition", "approval", "not_before", "idempotency_key"}
 )  # fmt: skip
 """What the tasks of a for_each have from the one they are made from; the rest was answered before they begin."""
+
+MAX_AT_ONCE: Final = 3 * MAX_TASKS
+"""So many records one change may touch when workflows begin within workflows."""
 
 
 def inner_workflow(draft: Draft, task: Task) -> tuple[Workflow, list[WorkflowTask]]:
@@ -46,10 +50,17 @@ def _repeated(draft: Draft, task: Task) -> list[WorkflowTask]:
         raise Unresolved(f"for_each needs a list, but its path leads to {to_json(items)[:40].decode()}")
     if len(items) > MAX_TASKS:
         raise Unresolved(f"for_each found {len(items)} things, the limit is {MAX_TASKS}: work on them in groups")
+    each = 1 if task.workflow is None else 1 + len(task.workflow.tasks)
+    if len(items) * each > MAX_AT_ONCE:
+        raise Unresolved(f"for_each would make {len(items) * each} tasks at once, the limit is {MAX_AT_ONCE}")
     same = {name: getattr(task, name) for name in SAME}
     return [
         WorkflowTask.model_construct(
-            **same, name=str(number), payload=_payload(draft, task, item, number), workflow=task.workflow
+            **same,
+            name=str(number),
+            payload=_payload(draft, task, item, number),
+            workflow=task.workflow,
+            undo=_undo(draft, task, item, number),
         )
         for number, item in enumerate(items)
     ]
@@ -63,3 +74,12 @@ def _payload(draft: Draft, task: Task, item: JsonValue, number: int) -> dict[str
     if (size := len(to_json(payload))) > MAX_JSON_BYTES:
         raise Unresolved(f"the payload for number {number} would have {size} bytes, the limit is {MAX_JSON_BYTES}")
     return payload
+
+
+def _undo(draft: Draft, task: Task, item: JsonValue, number: int) -> TaskSpec | None:
+    """What takes back what was done for this thing."""
+    if task.undo is None:
+        return None
+    look = look_from(draft, task, item=item, index=number)
+    payload = resolve(cast("JsonValue", task.undo.payload), look, only=OF_ITEM)
+    return task.undo.model_copy(update={"payload": payload})

@@ -12,9 +12,10 @@ from mycelium.models import OPEN, TASKS, RunWhen, Task, TaskStatus, Workflow
 from mycelium.rules.adding import unblock
 from mycelium.rules.declaring import add_workflow
 from mycelium.rules.draft import Draft, about
-from mycelium.rules.ending import brief, cancel, close_workflow, end_task, open_tasks, readable_tasks_of
-from mycelium.rules.inner import inner_workflow
+from mycelium.rules.ending import brief, cancel, close_workflow, end_task, open_tasks, readable_tasks_of, skip
+from mycelium.rules.inner import MAX_AT_ONCE, inner_workflow
 from mycelium.rules.results import joint_result
+from mycelium.rules.reviving import revive_holder
 from mycelium.rules.undoing import add_undo_tasks
 from mycelium.rules.values import Unresolved
 from mycelium.rules.view import Waiter
@@ -36,6 +37,7 @@ def settle(draft: Draft, *tasks: Task) -> None:
         generation = [each for id, own in _by_workflow(ended).items() for each in _after_workflow(draft, id, own)]
         starting = draft.starting[:]
         draft.starting.clear()
+        draft.read(Workflow, starting)  # in one journey: most are not there yet
         generation += [each for id in starting for each in _begin(draft, id)]
 
 
@@ -65,13 +67,6 @@ def _release_waiters(draft: Draft, task: Task, waiters: Sequence[Waiter], settle
             yield freed
 
 
-def skip(draft: Draft, task: Task, because: str | None) -> Task:
-    """Put a task that will never run into the draft."""
-    skipped = task.changed(status="skipped", blocked=False, paused=False, updated_at=draft.view.now)
-    draft.event(TASKS, "task.skipped", None, **about(task), because=because)
-    return draft.put(skipped)
-
-
 def _verdict(
     draft: Draft, waiter: str, run_when: RunWhen, status: TaskStatus, settled: Set[str]
 ) -> Literal["ready", "skipped"] | None:
@@ -95,7 +90,7 @@ def _by_workflow(tasks: Sequence[Task]) -> dict[str, list[Task]]:
 
 def _after_workflow(draft: Draft, workflow_id: str, ended: Sequence[Task]) -> list[Task]:
     """What these outcomes mean for the workflow around them: nothing yet, its end, or the end of the others."""
-    failed = next((task for task in ended if task.status == "failed"), None)
+    failed = next((task for task in ended if task.status in {"failed", "cancelled"}), None)
     goes_on = draft.workflow_has(workflow_id, OPEN)
     if goes_on and failed is None:
         return []  # before the workflow is read: each task would pay for the size of a large one
@@ -104,16 +99,16 @@ def _after_workflow(draft: Draft, workflow_id: str, ended: Sequence[Task]) -> li
         return []
     if failed is not None and (stopped := _stopped(draft, workflow, failed)):
         return stopped
-    return [] if goes_on else _done(draft, workflow)
+    return [] if goes_on else _done(draft, draft.get(Workflow, workflow_id) or workflow)
 
 
 def _stopped(draft: Draft, workflow: Workflow, failed: Task) -> list[Task]:
-    """End the other tasks, where the workflow does not go on after a failure. Those that ended."""
+    """End the other tasks, where the workflow does not go on after a failure, or a no. Those that ended."""
     if workflow.status == "compensating" or workflow.on_failure == "continue":
         return []
     if workflow.error is None:
         workflow = draft.put(workflow.changed(error=because_of(failed)))
-    return end_open_tasks(draft, workflow, reason=f"{failed.id} failed", by=None)
+    return end_open_tasks(draft, workflow, reason=f"{failed.id} {failed.status}", by=None)
 
 
 def end_open_tasks(draft: Draft, workflow: Workflow, *, reason: str, by: str | None) -> list[Task]:
@@ -123,8 +118,9 @@ def end_open_tasks(draft: Draft, workflow: Workflow, *, reason: str, by: str | N
 
 def because_of(failed: Task) -> dict[str, JsonValue]:
     """The error of a workflow of which this task failed."""
-    said = brief(failed.error) if failed.error else "failed"
-    return {"error": f"{failed.id} failed: {said}", "task_id": failed.id}
+    said = f": {brief(failed.error)}" if failed.error else ""
+    what = "was cancelled" if failed.status == "cancelled" else "failed"
+    return {"error": f"{failed.id} {what}{said}", "task_id": failed.id}
 
 
 def _done(draft: Draft, workflow: Workflow) -> list[Task]:
@@ -166,13 +162,17 @@ def hand_up(draft: Draft, workflow: Workflow) -> list[Task]:
 
 
 def _begin(draft: Draft, task_id: str) -> list[Task]:
-    """Begin the work of a task that a workflow of its own is to do. Tasks that have ended with that already."""
+    """Begin the work of one such task. Tasks that have ended with that already."""
     task = draft.get(Task, task_id)
     if task is None or task.status != "pending":
         return []
+    before = draft.get(Workflow, task.runs) if task.runs is not None else None
+    if before is not None and not before.going_on:
+        return revive_holder(draft, task, before)
     now, mark = draft.view.now, draft.mark()
     try:
         workflow, tasks = inner_workflow(draft, task)
+        _check_size(draft, len(tasks))
         added = add_workflow(draft, workflow, tasks)
     except (Unresolved, MyceliumError) as why:
         draft.back_to(mark)
@@ -182,6 +182,14 @@ def _begin(draft: Draft, task_id: str) -> list[Task]:
     if added:
         return [each for each in added if not each.open]
     return _done(draft, cast("Workflow", draft.get(Workflow, workflow.id)))
+
+
+def _check_size(draft: Draft, more: int) -> None:
+    """Raise for work that multiplies: what begins at once is one change, for which all others wait."""
+    if len(draft.puts) + more > MAX_AT_ONCE:
+        raise Unresolved(
+            f"with what begins besides, it would make more than {MAX_AT_ONCE} tasks at once: do less in one"
+        )
 
 
 def _not_begun(draft: Draft, task: Task, why: Exception) -> Task:

@@ -75,7 +75,7 @@ def finish_workflow(
     if status not in WORKFLOW_TRANSITIONS[workflow.status]:
         raise _illegal(workflow, status, "Wait until what it did is undone.")
     draft = Draft(view)
-    closed = close_workflow(draft, workflow, status, by, result=result, error=error)
+    closed = close_workflow(draft, workflow, status, by, result=result, error=error or workflow.error)
     ended = end_open_tasks(draft, closed, reason=f"workflow {status}", by=by)
     settle(draft, *ended, *hand_up(draft, closed))
     return draft.change(closed)
@@ -167,17 +167,17 @@ def _shifted(task: Task, now: datetime) -> dict[str, object]:
 
 
 def _driven(view: View, workflow_id: str, wanted: str, by: str | None) -> Workflow:
-    """The workflow, if this agent may say how it goes.
+    """The workflow, if this agent may say how it goes. Without tasks, it is driven by who said something of it first.
 
     Raises:
-        Conflict: another agent drives it, and is there.
+        Conflict: another agent drives it, and has not gone.
     """
     workflow = _going_on(view, workflow_id, wanted)
-    driver = workflow.driver or (workflow.created_by if not workflow.tasks else None)
+    driver = workflow.driver
     if workflow.tasks or driver is None or driver == by:
         return workflow
     other = view.get(Agent, driver)
-    if other is None or other.status == "offline" or view.now - workflow.updated_at > AT_REST:
+    if (other is not None and other.status == "offline") or view.now - workflow.updated_at > AT_REST:
         return workflow
     at = workflow.updated_at.isoformat(timespec="seconds")
     raise Conflict(
@@ -191,7 +191,8 @@ def _driven(view: View, workflow_id: str, wanted: str, by: str | None) -> Workfl
 def _going_on(view: View, workflow_id: str, wanted: str) -> Workflow:
     workflow = require(view, Workflow, workflow_id)
     if not workflow.going_on:
-        raise _illegal(workflow, wanted, "Retry it, or create a new one.")
+        completed = workflow.status == "completed"
+        raise _illegal(workflow, wanted, "Create a new one." if completed else "Retry it, or create a new one.")
     return workflow
 
 

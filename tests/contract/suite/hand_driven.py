@@ -9,7 +9,6 @@ from tests.support.store import claimed, refuses
 
 class HandDrivenContract(Contract):
     async def test_two_agents_do_not_drive_one_workflow(self, m: Mycelium, bob: Mycelium) -> None:
-        await m.see()
         workflow = await m.create_workflow("by hand")
         await m.update_workflow(workflow.id, progress=0.5)
         for verb in (

@@ -109,6 +109,14 @@ class HoldingContract(Contract):
         assert await outcome(m, workflow.id) == "completed"
         assert len(await events_of(m, "workflow.retried")) == 1
 
+    async def test_a_retry_goes_on_with_a_fallback_that_holds_work(self, m: Mycelium) -> None:
+        fallback = {"name": "b", "depends_on": ["a"], "run_when": "all_done", "workflow": {"type": "i", "tasks": ["x"]}}
+        workflow = await m.create_workflow("w", ["a", fallback])
+        assert await work_off(m, fails_at("a", "b.x")) == ["a", "b.x"]
+        await m.retry_workflow(workflow.id)
+        assert await work_off(m) == ["a", "b.x"]
+        assert await outcome(m, workflow.id) == "completed"
+
     async def test_a_cancelled_workflow_may_go_on_later(self, m: Mycelium, clock: FakeClock) -> None:
         at = clock() + timedelta(seconds=500)
         workflow = await m.create_workflow("w", ["a", {"name": "b", "not_before": at}], timeout_seconds=100.0)

@@ -7,7 +7,8 @@ import pytest
 from mycelium import Mycelium
 from tests.contract.suite.base import Contract
 from tests.contract.suite.flows import events_of, fails_at, name_of, outcome, standing, work_off
-from tests.support.store import claimed, refuses, status
+from tests.support.clock import FakeClock
+from tests.support.store import claimed, done, refuses, status
 
 SPREAD: list[Any] = [
     "survey",
@@ -36,6 +37,25 @@ class RepeatingContract(Contract):
         assert await outcome(m, workflow.id) == "completed"
         completed = [event.data["workflow_id"] for event in await events_of(m, "workflow.completed")]
         assert completed == [review.id, workflow.id]
+
+    async def test_each_thing_of_a_list_has_its_own_time_and_attempts(self, m: Mycelium, clock: FakeClock) -> None:
+        each = {"name": "each", "for_each": [1, 2], "max_attempts": 2, "retry_backoff": 0.0, "timeout_seconds": 10.0}
+        workflow = await m.create_workflow("w", [each])
+        for number in (0, 1):
+            await claimed(m, f"{workflow.id}.each.{number}")
+            clock.advance(8)
+            await m.housekeep()
+            await m.fail_task(f"{workflow.id}.each.{number}", "once")
+            await done(m, f"{workflow.id}.each.{number}")
+        assert (await m.get_workflow(workflow.id)).status == "completed"
+
+    async def test_work_that_multiplies_is_refused_whole(self, m: Mycelium) -> None:
+        inner = {"type": "i", "tasks": [f"t{number}" for number in range(100)]}
+        workflow = await m.create_workflow("w", [{"name": "each", "for_each": [0] * 1000, "workflow": inner}])
+        found = await m.get_task(f"{workflow.id}.each")
+        assert (found.status, found.runs) == ("failed", None)
+        assert found.error is not None
+        assert "101000 tasks at once" in str(found.error["error"])
 
     @pytest.mark.parametrize("mode", ["sequential", "parallel", "dag"])
     async def test_an_empty_list_is_done_at_once(self, m: Mycelium, mode: Any) -> None:
@@ -96,7 +116,7 @@ class RepeatingContract(Contract):
             ({"for_each": 5}, "invalid_input"),
             ({"for_each": {"a": 1}}, "invalid_input"),
             ({"for_each": "zz.result"}, "unknown_reference"),
-            ({"for_each": [1], "max_attempts": 2}, "invalid_input"),
+            ({"workflow": {"type": "w"}, "max_attempts": 2}, "invalid_input"),
         ],
     )
     async def test_a_wrong_list_is_refused(self, m: Mycelium, fields: dict[str, Any], code: str) -> None:

@@ -47,6 +47,46 @@ class UndoingContract(Contract):
         assert (await m.get_task(f"{workflow.id}.b.undo")).status == "failed"
         assert await outcome(m, workflow.id) == "failed"
 
+    async def test_what_was_done_within_is_undone_too(self, m: Mycelium) -> None:
+        inner = [{"name": "book", "undo": {"type": "unbook", "payload": {"for": {"$from": "workflow.metadata.who"}}}}]
+        tasks: list[Any] = [{"name": "trip", "workflow": {"type": "i", "tasks": inner}, "payload": {"who": "eve"}}, "b"]
+        workflow = await m.create_workflow("w", tasks, on_failure="compensate")
+        assert await work_off(m, fails_at("b")) == ["trip.book", "b", "trip.book.undo"]
+        assert (await m.get_task(f"{workflow.id}.trip.book.undo")).payload == {"for": "eve"}
+        assert await outcome(m, workflow.id) == "failed"
+
+    async def test_each_thing_that_was_done_of_a_list_is_undone(self, m: Mycelium) -> None:
+        undo = {"type": "un", "payload": {"what": {"$from": "item"}}}
+        tasks: list[Any] = [{"name": "each", "for_each": ["a", "b", "c"], "undo": undo}]
+        workflow = await m.create_workflow("w", tasks, on_failure="compensate")
+        order = await work_off(m, fails_at("each.1"))
+        assert order == ["each.0", "each.1", "each.2", "each.2.undo", "each.0.undo"]
+        assert (await m.get_task(f"{workflow.id}.each.2.undo")).payload == {"what": "c"}
+
+    async def test_undoing_that_has_begun_goes_on_whatever_becomes_of_the_rest(self, m: Mycelium) -> None:
+        inner = {"type": "i", "tasks": [{"name": "x", "undo": "unx"}, "y"], "on_failure": "compensate"}
+        tasks: list[Any] = [{"name": "in", "workflow": inner}, "other"]
+        workflow = await m.create_workflow("w", tasks, mode="parallel", on_failure="stop")
+        for name in ("in.x", "in.y"):
+            await claimed(m, f"{workflow.id}.{name}")
+            await (m.complete_task if name == "in.x" else m.fail_task)(f"{workflow.id}.{name}", {"error": "e"})
+        await claimed(m, f"{workflow.id}.other")
+        await m.fail_task(f"{workflow.id}.other", "broken")
+        assert await outcome(m, workflow.id) == "failed"
+        assert await work_off(m) == ["in.x.undo"]
+        assert await outcome(m, f"{workflow.id}.in") == "failed"
+
+    async def test_a_no_undoes_what_was_done(self, m: Mycelium) -> None:
+        tasks: list[Any] = [{"name": "reserve", "undo": "free"}, {"name": "pay", "approval": "Pay?"}]
+        workflow = await m.create_workflow("w", tasks, on_failure="compensate")
+        await work_off(m)
+        await m.reject_task(f"{workflow.id}.pay", by="eve")
+        assert await work_off(m) == ["reserve.undo"]
+        found = await m.get_workflow(workflow.id)
+        assert found.status == "failed"
+        assert found.error is not None
+        assert found.error["error"] == f"{workflow.id}.pay was cancelled: rejected by eve"
+
     async def test_where_nothing_was_done_nothing_is_undone(self, m: Mycelium) -> None:
         workflow = await m.create_workflow("w", JOURNEY, on_failure="compensate")
         assert await work_off(m, fails_at("reserve")) == ["reserve"]
