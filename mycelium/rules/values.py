@@ -166,7 +166,7 @@ def _contains(found: JsonValue, wanted: JsonValue, where: str) -> bool:
 def refers(value: JsonValue) -> bool:
     """Whether there is a reference in it."""
     if isinstance(value, dict):
-        return reference_in(value) is not None or any(map(refers, value.values()))
+        return FROM in value or any(map(refers, value.values()))
     return isinstance(value, list) and any(map(refers, value))
 
 
@@ -193,6 +193,8 @@ class Binder:
             exact: dict[str, JsonValue] = {**cast("dict[str, JsonValue]", value), FROM: [*self.path(written)]}
             return exact
         if isinstance(value, dict):
+            if FROM in value:
+                raise self._crowded(value)
             return {name: self.value(each) for name, each in value.items()}
         return [self.value(each) for each in value] if isinstance(value, list) else value
 
@@ -226,6 +228,13 @@ class Binder:
             raise self._unknown(written, f"Of a task one can refer to {', '.join(OF_A_TASK)}: say NAME.result.KEY.")
         self.used[id] = None
         return (id, *rest)
+
+    def _crowded(self, value: Mapping[str, JsonValue]) -> UnknownReference:
+        return UnknownReference(
+            f"{self.where} has a reference with more in it: {_some(value)}.",
+            hint=f"Beside {FROM} only {DEFAULT} may stand.",
+            of=self.where,
+        )
 
     def _choice(self) -> str:
         named = [*sorted(self.roots), *self.tasks]
