@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
+from anyio import lowlevel
+
 from mycelium.backend import Bell, Clock, Committed, Grant, closed
 from mycelium.errors import Conflict, InvalidCursor
 from mycelium.models import (
@@ -71,10 +73,10 @@ class MemoryBackend:
         self._closed = False
 
     async def get(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
-        return self._view().get_all(kind, keys)
+        return (await self._view()).get_all(kind, keys)
 
     async def find(self, query: Query[R]) -> Page[R]:
-        view = self._view()
+        view = await self._view()
         found = _matching(view, query)
         if query.cursor is not None:
             passed = _up_to(view, query, query.cursor)
@@ -83,11 +85,11 @@ class MemoryBackend:
         return Page(page, page[-1].key if len(found) > query.limit else None)
 
     async def commit(self, rule: Rule[T]) -> Committed[T]:
-        view = self._view()
+        view = await self._view()
         return self._apply(rule(view), view.now)
 
     async def claim(self, request: ClaimRequest, grant: Grant) -> Committed[Task] | None:
-        view = self._view()
+        view = await self._view()
         fitting = [
             task
             for task in view.all(Task)
@@ -102,23 +104,23 @@ class MemoryBackend:
         return self._apply(grant(view, chosen), view.now)
 
     async def waiting_on(self, task_id: str, limit: int) -> list[str]:
-        view = self._view()
+        view = await self._view()
         task = view.get(Task, task_id)
         return view.open_dependencies(task)[:limit] if task else []
 
     async def events(self, query: EventQuery) -> list[Event]:
-        self._check_open()
+        await self._turn()
         later = (event for event in self._log if event.seq > query.after)
         wanted = [event for event in later if not query.channels or event.channel in query.channels]
         chosen = wanted[-query.limit :] if query.newest else wanted[: query.limit]
         return [_own(event) for event in chosen]
 
     async def last_seq(self) -> int:
-        self._check_open()
-        return self._log[-1].seq if self._log else 0
+        await self._turn()
+        return self._last_seq()
 
     async def due(self, limit: int) -> Due:
-        self._check_open()
+        await self._turn()
         now = self._clock()
         timed = [(at, record) for kind in self._records.values() for record in kind.values() if (at := record.due_at)]
         timed.sort(key=lambda pair: pair[0])
@@ -126,7 +128,7 @@ class MemoryBackend:
         return Due([_own(record) for record in due], min((at for at, _ in timed if at > now), default=None))
 
     async def dump(self) -> AsyncGenerator[Record | Event]:
-        self._check_open()
+        await self._turn()
         kinds = (records for kind, records in self._records.items() if kind is not Keeper)
         everything = [*(record for records in kinds for record in records.values()), *self._log]
         for each in everything:
@@ -139,7 +141,7 @@ class MemoryBackend:
             yield bell
 
     async def stats(self) -> Stats:
-        view = self._view()
+        view = await self._view()
         queues: Counter[Priority] = Counter(task.priority for task in view.all(Task) if task.ready(view.now))
         return Stats(
             mode=self.mode,
@@ -150,7 +152,7 @@ class MemoryBackend:
             agents=Counter(agent.status for agent in view.all(Agent)),
             workflows=Counter(workflow.status for workflow in view.all(Workflow)),
             triggers=Counter(trigger.status for trigger in view.all(Trigger)),
-            last_seq=await self.last_seq(),
+            last_seq=self._last_seq(),
         )
 
     async def aclose(self) -> None:
@@ -161,12 +163,20 @@ class MemoryBackend:
         if self._closed:
             raise closed(self.url)
 
-    def _view(self) -> MemoryView:
+    async def _turn(self) -> None:
+        """Let others run first, as a store that reads and writes does: else a loop of verbs would starve deadlines."""
+        await lowlevel.checkpoint()
         self._check_open()
+
+    async def _view(self) -> MemoryView:
+        await self._turn()
         return MemoryView(self._records, self._clock(), self._terms)
 
+    def _last_seq(self) -> int:
+        return self._log[-1].seq if self._log else 0
+
     def _apply(self, change: Change[T], now: datetime) -> Committed[T]:
-        last = self._log[-1].seq if self._log else 0
+        last = self._last_seq()
         if change.history and last:
             raise Conflict("This store already has a history.", hint="Import into a new store.", last_seq=last)
         seen: set[tuple[str, str]] = set()
