@@ -29,6 +29,7 @@ from mycelium.rules.leases import finished, grant, unheld
 from mycelium.rules.outcomes import failed
 from mycelium.rules.schedule import first_tick
 from mycelium.rules.settle import end_open_tasks, hand_up, settle
+from mycelium.rules.triggers import check_trigger
 from mycelium.rules.view import Change, View, require
 
 R = TypeVar("R", bound=Record)
@@ -203,7 +204,10 @@ def edit_agent(view: View, wanted: Agent) -> Change[Agent]:
 
 
 def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
-    """Do to a trigger what was done to it by hand. What it now waits for begins anew. Raises as `edit_task` does."""
+    """Do to a trigger what was done to it by hand. What it now waits for begins anew.
+
+    Raises as `edit_task` and `create_trigger` do.
+    """
     trigger = require(view, Trigger, wanted.id)
     draft = Draft(view)
     fields = _changed(trigger, wanted, OF_TRIGGERS, set())
@@ -216,6 +220,8 @@ def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
             trigger_id=trigger.id,
             status=trigger.status,
         )
+    if fields.keys() & {"when", "then"}:
+        check_trigger(wanted)
     anew = _anew(view, wanted) if fields.keys() & {"status", "when"} else {}
     edited = draft.put(trigger.changed(**fields, **anew, updated_at=view.now))
     draft.event(TRIGGERS, "trigger.edited", None, trigger_id=edited.id, status=edited.status, fields=sorted(fields))
@@ -223,7 +229,11 @@ def edit_trigger(view: View, wanted: Trigger) -> Change[Trigger]:
 
 
 def make_trigger(view: View, wanted: Trigger, *, seq: int) -> Change[Trigger]:
-    """Add a trigger that a person wrote down; it fires for what happens after event `seq`."""
+    """Add a trigger that a person wrote down; it fires for what happens after event `seq`.
+
+    Raises as `create_trigger` does.
+    """
+    check_trigger(wanted)
     draft = Draft(view)
     fresh = {"version": 1, "fired": 0, "last_fired_at": None, "seq": seq, "updated_at": view.now}
     trigger = draft.put(wanted.model_copy(update={**fresh, **_anew(view, wanted), "created_at": view.now}))

@@ -48,9 +48,7 @@ def create_trigger(view: View, trigger: Trigger) -> Change[Trigger]:
     """
     if view.get(Trigger, trigger.id) is not None:
         raise Conflict(f"Trigger {trigger.id} exists.", hint="Remove it first, or use another id.", id=trigger.id)
-    _check(trigger.then)
-    if trigger.when.statistic is not None:
-        _check_statistic(trigger.when.statistic.statistic)
+    check_trigger(trigger)
     schedule = trigger.when.schedule
     next_at = None if schedule is None else first_tick(schedule, view.now)
     draft = Draft(view)
@@ -62,7 +60,19 @@ def create_trigger(view: View, trigger: Trigger) -> Change[Trigger]:
     return draft.change(made)
 
 
-def _check(then: Then) -> None:
+def check_trigger(trigger: Trigger) -> None:
+    """Refuse a trigger that could never fire, or never make anything.
+
+    Raises:
+        UnknownReference: its template refers to something that no cause has.
+        InvalidInput: no statistic has that name, or no workflow could come of the template.
+    """
+    _check_template(trigger.then)
+    if trigger.when.statistic is not None:
+        _check_statistic(trigger.when.statistic.statistic)
+
+
+def _check_template(then: Then) -> None:
     """Raise for references that no cause could fill. What a cause has is known when there is one."""
     if then.task is not None:
         binder = Binder("The template", {key: key for key in then.task.depends_on}, {CAUSE})

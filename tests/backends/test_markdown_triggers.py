@@ -139,6 +139,15 @@ async def test_a_trigger_is_written_by_hand(m: Mycelium, folder: Path) -> None:
     assert "Scan what comes in." in (folder / "trigger-scan.md").read_text()
 
 
+async def test_a_trigger_that_could_never_make_anything_is_not_taken_up(m: Mycelium, folder: Path) -> None:
+    file = folder / "trigger-scan.md"
+    file.write_text(SMALL.replace("cause.data", "couse.data"))
+    with pytest.raises(StoreDamaged, match=r"(?s)trigger-scan\.md.*couse"):
+        await trigger(m, "scan")
+    edit(file, "couse.data", "cause.data")
+    assert (await trigger(m, "scan")).status == "active"
+
+
 async def test_removing_the_file_removes_the_trigger_and_the_reverse(m: Mycelium, folder: Path) -> None:
     await m.backend.commit(puts(ticking("a"), ticking("b")))
     (folder / "trigger-a.md").unlink()
@@ -158,6 +167,12 @@ async def test_removing_the_file_removes_the_trigger_and_the_reverse(m: Mycelium
         ('"every_seconds": 5.0', '"every_seconds": -1', "when.schedule.every_seconds"),
         ("## When", "## Whenever", "when"),
         ('{\n  "task"', '{\n  "tusk"', "then"),
+        (
+            '"schedule": {\n    "every_seconds": 5.0',
+            '"statistic": {\n    "statistic": "tasks.faild", "value": 1',
+            "faild",
+        ),
+        ('"type": "scan"', '"type": "scan", "payload": {"n": {"$from": "couse.data.n"}}', "couse"),
     ],
 )
 async def test_what_makes_no_trigger_is_left_alone_and_says_why(
@@ -168,7 +183,7 @@ async def test_what_makes_no_trigger_is_left_alone_and_says_why(
     file = folder / "trigger-nightly.md"
     edit(file, old, new)
     text = file.read_text()
-    with pytest.raises(StoreDamaged, match=why):
+    with pytest.raises(StoreDamaged, match=f"(?s)trigger-nightly.md.*{why}"):
         await trigger(m)
     assert (file.read_text(), (await m.backend.due(10)).records) == (text, [])
     edit(file, new, old)
