@@ -12,6 +12,7 @@ from pydantic import Field
 
 from mycelium.client.base import checked, within
 from mycelium.client.events import EventVerbs
+from mycelium.client.share import share_done
 from mycelium.errors import NotFound
 from mycelium.models import (
     MAX_TASKS,
@@ -64,10 +65,7 @@ class WorkState:
     @property
     def progress(self) -> float:
         """From 0 to 1: finished tasks count whole, others for as much as their agents have said."""
-        if self.workflow is not None and (self.workflow.progress or not self.tasks):
-            return self.workflow.progress
-        done = sum(task.progress if task.open else 1.0 for task in self.tasks)
-        return round(done / len(self.tasks), 4) if self.tasks else 1.0
+        return share_done(self.tasks, self.workflow)
 
     @property
     def counts(self) -> Mapping[TaskStatus, int]:
@@ -123,7 +121,10 @@ class MonitorVerbs(EventVerbs):
         if not isinstance(workflow, str):
             return WorkState(tasks=await self._found(Task, validated(TaskIds, tasks=workflow).tasks))
         (found,) = await self._found(Workflow, [checked(workflow)])
-        return WorkState(tasks=await self._found(Task, found.tasks), workflow=found)
+        tasks = await self._found(Task, found.tasks)
+        if not found.going_on:  # then nothing of it changes any more
+            found = found.model_copy(update={"progress": share_done(tasks, found)})
+        return WorkState(tasks=tasks, workflow=found)
 
     async def _newer(self, state: WorkState, changed: Set[str]) -> WorkState:
         """The state with these tasks read anew."""

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from mycelium import rules
 from mycelium.client.base import Base, checked, within
 from mycelium.client.ids import new_id
+from mycelium.client.share import share_done
 from mycelium.errors import NotFound, StoreDamaged
 from mycelium.models import (
     OnFailure,
@@ -192,14 +193,15 @@ class WorkflowVerbs(Base):
         )
 
     async def _with_progress(self, workflow: Workflow) -> Workflow:
-        if not workflow.going_on or workflow.progress or workflow.current_task or not workflow.tasks:
+        """As it is told. Of one that has its outcome, the tasks need not be read: they have ended."""
+        if workflow.progress or not workflow.tasks:
             return workflow
-        tasks = await self._readable(workflow.tasks)
-        if not tasks:
+        tasks = await self._readable(workflow.tasks) if workflow.going_on else []
+        if workflow.going_on and not tasks:
             return workflow
-        done = sum(1.0 if not task.open else task.progress for task in tasks)
-        current = next((task.id for task in tasks if task.status == "running"), None)
-        return workflow.model_copy(update={"progress": round(done / len(tasks), 4), "current_task": current})
+        running = next((task.id for task in tasks if task.status == "running"), None)
+        told = {"progress": share_done(tasks, workflow), "current_task": workflow.current_task or running}
+        return workflow.model_copy(update=told)
 
     async def _readable(self, keys: Sequence[str]) -> list[Task]:
         """Those of these tasks that are there; one that is broken is passed over, as in a listing."""

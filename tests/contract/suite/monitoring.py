@@ -142,3 +142,29 @@ class MonitoringContract(Contract):
         assert taken is not None
         assert 0 < taken < 1000 * PATIENCE
         assert (await bob.get_stats()).avg_latency is None
+
+    async def test_a_workflow_is_as_far_whichever_way_one_asks(self, m: Mycelium) -> None:
+        failed = await m.create_workflow("w", ["a", "b"], on_failure="stop")
+        await m.claim_task(f"{failed.id}.a")
+        await m.update_task(f"{failed.id}.a", progress=0.5)
+        await self._agree(m, failed.id, 0.25)
+        await m.fail_task(f"{failed.id}.a", "no")
+        await self._agree(m, failed.id, 1.0)
+        cancelled = await m.create_workflow("w", ["a"])
+        await m.cancel_workflow(cancelled.id)
+        await self._agree(m, cancelled.id, 1.0)
+        driven = await m.create_workflow("w", ["a"])
+        await m.update_workflow(driven.id, current_task="packing")
+        await self._agree(m, driven.id, 0.0)
+        await m.update_workflow(driven.id, progress=0.3)
+        await m.fail_workflow(driven.id, "no")
+        await self._agree(m, driven.id, 0.3)
+        without = await m.create_workflow("w")
+        await m.fail_workflow(without.id, "no")
+        await self._agree(m, without.id, 0.0)
+
+    async def _agree(self, m: Mycelium, workflow_id: str, expected: float) -> None:
+        found = await m.get_workflow(workflow_id)
+        listed = {each.id: each.progress for each in (await m.list_workflows()).records}
+        state = await m.wait_for(workflow_id, wait_seconds=0)
+        assert (found.progress, listed[workflow_id], state.progress) == (expected, expected, expected)
