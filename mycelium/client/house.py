@@ -44,7 +44,9 @@ class House:
         self.cursor = 0
         """The last event that triggers were asked about."""
         self.expired = 0
+        """What time has ended here since that was last noted."""
         self.fired = 0
+        """How often triggers have fired here since that was last noted."""
 
     async def watch(self) -> None:
         """Look whether the housekeeper is there; if not, try to become it."""
@@ -83,22 +85,27 @@ class House:
         self._knows_the_time = self._knows_the_time or version == 0
         self.cursor, self.expired, self.fired = committed.result.cursor, 0, 0
 
-    async def beat(self, *, cursor: int | None = None) -> None:
-        """Say that this client is there, and note what it did, when it is time to or there is something to note."""
-        if cursor is not None:
-            self.cursor = max(self.cursor, cursor)
-        due = time.monotonic() - self._beat_at >= BEAT
-        if not due:
+    async def beat(self) -> None:
+        """Say that this client is there, and note what it did, when it is time to."""
+        if time.monotonic() - self._beat_at < BEAT:
             return
-        expired, fired = self.expired, self.fired
-        committed = await self._backend.commit(
-            lambda view: rules.keep_house(view, self._id, cursor=self.cursor, expired=expired, fired=fired)
-        )
+        kept = await self._tell(self._id)
         self._beat_at = time.monotonic()
-        self.expired, self.fired = self.expired - expired, self.fired - fired
-        if committed.result is None:
+        if kept is None:
             self.mine, self._seen = False, -1
             log.warning("another client keeps house now: this one was silent for too long")
+
+    async def note(self) -> None:
+        """Note what this client did without having been elected."""
+        await self._tell(None)
+
+    async def _tell(self, holder: str | None) -> Keeper | None:
+        cursor, expired, fired = self.cursor, self.expired, self.fired
+        committed = await self._backend.commit(
+            lambda view: rules.keep_house(view, holder, cursor=cursor, expired=expired, fired=fired)
+        )
+        self.expired, self.fired = self.expired - expired, self.fired - fired
+        return committed.result
 
     def may_end(self, seconds: float) -> bool:
         """Whether something that lives for so long can have been given up, if the time says so.

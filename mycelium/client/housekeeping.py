@@ -36,17 +36,16 @@ class Housekeeping(Base):
 
         The client that was elected does this in the background. Two at once do no harm: each change happens once.
         """
-        ended, _ = await self._end_what_is_due()
+        changed, _ = await self._end_what_is_due()
         if self.elects:
-            return ended + await self._let_fire()
+            return changed + await self._let_fire()
         (keeper,) = await self.backend.get(Keeper, [HOUSE])
         self.house.cursor = keeper.cursor if keeper else 0
         self._firing.forget()
-        fired = await self._let_fire()
-        if fired:
-            cursor = self.house.cursor
-            await self._commit(lambda view: rules.keep_house(view, None, cursor=cursor, expired=ended, fired=fired))
-        return ended + fired
+        changed += await self._let_fire()
+        if changed:
+            await self.house.note()
+        return changed
 
     async def _sweep(self) -> int:
         """The same, if that is this client's to do: who was not elected leaves it to whoever was."""
@@ -59,11 +58,17 @@ class Housekeeping(Base):
         return await self._commit(lambda view: rules.expire_task(view, task_id)) is not None
 
     async def _end_what_is_due(self) -> tuple[int, datetime | None]:
-        """End it; how much that was, and when the next of what was not yet due will be."""
+        """End it, and let schedules act; how much that was, and when the next of what was not yet due will be."""
         due = await self.backend.due(limit=100)
-        changed = sum([bool(await self._bring(record)) for record in due.records if self._may_end(record)])
-        self.house.expired += changed
-        return changed, due.next_at
+        ended = fired = 0
+        for record in filter(self._may_end, due.records):
+            if isinstance(record, Trigger):
+                fired += await self._tick(record)
+            else:
+                ended += await self._bring(record)
+        self.house.expired += ended
+        self.house.fired += fired
+        return ended + fired, due.next_at
 
     def _may_end(self, record: Record) -> bool:
         if not self.elects:
@@ -72,18 +77,20 @@ class Housekeeping(Base):
             return self.house.may_end(record.lease.seconds)
         return not isinstance(record, Agent) or self.house.may_end(min(record.ttl, SEEN_EVERY))
 
-    async def _bring(self, record: Record) -> object:
-        """Do to a record what its time has brought; whether that was anything."""
+    async def _tick(self, trigger: Trigger) -> int:
+        """Let a schedule act; how often it fired."""
+        id = trigger_id()
+        return await self._commit(lambda view: rules.fire_on_time(view, trigger.id, id=id))
+
+    async def _bring(self, record: Record) -> bool:
+        """End what the time of this record has come for; whether that was anything."""
         match record:
             case Task():
-                return await self._commit(lambda view: rules.expire_task(view, record.id))
+                return bool(await self._commit(lambda view: rules.expire_task(view, record.id)))
             case Workflow():
-                return await self._commit(lambda view: rules.expire_workflow(view, record.id))
-            case Trigger():
-                id = trigger_id()
-                return await self._commit(lambda view: rules.fire_on_time(view, record.id, id=id))
+                return bool(await self._commit(lambda view: rules.expire_workflow(view, record.id)))
             case _:
-                return await self._commit(lambda view: rules.expire_agent(view, record.key))
+                return bool(await self._commit(lambda view: rules.expire_agent(view, record.key)))
 
     async def _let_fire(self) -> int:
         """Ask the triggers about the events since, and about the statistics. How many fired."""

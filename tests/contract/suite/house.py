@@ -86,3 +86,18 @@ class HouseContract(Contract):
         assert found is not None
         assert found.fired == 1
         assert found.cursor > 0
+
+    async def test_ticks_are_counted_as_fired_and_leases_as_expired(self, m: Mycelium, clock: FakeClock) -> None:
+        async def counted() -> tuple[int, int]:
+            found = (await m.get_stats()).housekeeper
+            assert found is not None
+            return found.expired, found.fired
+
+        await m.create_trigger({"schedule": {"every_seconds": 600.0, "missed": "run_all"}}, {"task": {"type": "x"}})
+        clock.advance(1200)
+        assert await m.housekeep() == 2
+        assert await counted() == (0, 2)
+        await m.claim_task(lease_seconds=5)
+        clock.advance(30)
+        assert await m.housekeep() == 1
+        assert await counted() == (1, 2)
