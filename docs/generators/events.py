@@ -53,6 +53,7 @@ MEANS: Final = {
     "trigger.created": "A trigger is there.",
     "trigger.fired": "It made `task_id` or `workflow_id`; `hops` triggers in a row led there.",
     "trigger.failed": "What it should have made of `cause` could not be made.",
+    "trigger.missed": "It was too late for the tick `at` and those since: with `missed: skip` nothing is made of them.",
     "trigger.stopped": "Somebody stopped it, or it was stopped for an `error`.",
     "trigger.started": "It fires again.",
     "trigger.edited": "A person changed what it says, in a file.",

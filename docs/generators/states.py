@@ -91,7 +91,10 @@ TRIGGER_CAUSES: Final[Causes] = {
         ("stopped", "Somebody calls `stop_trigger`.", "trigger.stopped"),
         ("in a loop", "Ten triggers in a row have each set off the next one.", "trigger.stopped"),
     ],
-    ("active", "done"): [("its moment has passed", "A schedule has no further tick.", "trigger.fired")],
+    ("active", "done"): [
+        ("its moment has come", "Its schedule has no further tick.", "trigger.fired"),
+        ("too late", "Nobody was there for its last tick, and its schedule's `missed` is `skip`.", "trigger.missed"),
+    ],
     ("stopped", "active"): [("started", "Somebody calls `start_trigger`.", "trigger.started")],
 }
 

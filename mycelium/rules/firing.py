@@ -87,7 +87,10 @@ def fire_for_event(view: View, trigger_id: str, event: Event, *, id: str) -> Cha
 
 
 def fire_on_time(view: View, trigger_id: str, *, id: str) -> Change[int]:
-    """Let a schedule's ticks act that have come, as its policy says. How many did. `id` is for what the first makes."""
+    """Let a schedule's ticks act that have come, as its policy says, or tell that it passed them all over.
+
+    How often it fired. `id` is for what the first makes.
+    """
     trigger = view.get(Trigger, trigger_id)
     if trigger is None or trigger.due_at is None or trigger.due_at > view.now or trigger.when.schedule is None:
         return Change(0)
@@ -97,13 +100,17 @@ def fire_on_time(view: View, trigger_id: str, *, id: str) -> Change[int]:
     except InvalidSchedule as why:  # this machine may know fewer time zones than the one that it was made on
         _stop(draft, trigger.changed(next_at=None), str(why)[:500])
         return draft.change(0)
+    before = trigger.fired
     status = "active" if following else "done"
+    if not ticks:
+        at, next_at = trigger.due_at.isoformat(), following.isoformat() if following else None
+        draft.event(TRIGGERS, "trigger.missed", None, trigger_id=trigger.id, at=at, next_at=next_at, status=status)
     draft.put(trigger := trigger.changed(next_at=following, status=status, updated_at=view.now))
     for number, tick in enumerate(ticks):
         at = tick.isoformat()
         cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": view.now - tick > LATE})
         trigger = _fired(draft, trigger, cause, id=f"{id}-{number}" if number else id)
-    return draft.change(len(ticks))
+    return draft.change(trigger.fired - before)
 
 
 def fire_on_statistic(view: View, trigger_id: str, value: float, *, id: str) -> Change[bool]:

@@ -7,6 +7,7 @@ import pytest
 
 from mycelium import Mycelium
 from tests.contract.suite.base import Contract
+from tests.contract.suite.flows import events_of
 from tests.contract.suite.triggers import settle, tasks_of_type
 from tests.support.clock import FakeClock
 from tests.support.store import refuses
@@ -44,6 +45,26 @@ class ScheduleContract(Contract):
         clock.advance(300)
         await settle(m)
         assert len(await ticks(m)) == len(expected) + 1
+
+    @pytest.mark.parametrize("missed", ["skip", "run_once", "run_all"])
+    async def test_a_schedule_that_passes_all_its_ticks_over_tells_so(
+        self, m: Mycelium, clock: FakeClock, missed: str
+    ) -> None:
+        at = clock() + timedelta(seconds=600)
+        once = await m.create_trigger({"schedule": {"at": at.isoformat(), "missed": missed}}, THEN)
+        often = await m.create_trigger({"schedule": {"every_seconds": 600.0, "missed": missed}}, THEN)
+        clock.advance(1500)
+        await settle(m)
+        assert ((await m.get_trigger(once.id)).status, (await m.get_trigger(often.id)).status) == ("done", "active")
+        told = {event.data["trigger_id"]: event.data for event in await events_of(m, "trigger.missed")}
+        if missed != "skip":
+            assert told == {}
+            return
+        following = (at + timedelta(seconds=1200)).isoformat()
+        assert told == {
+            once.id: {"trigger_id": once.id, "at": at.isoformat(), "status": "done"},
+            often.id: {"trigger_id": often.id, "at": at.isoformat(), "next_at": following, "status": "active"},
+        }
 
     async def test_what_was_missed_for_long_is_made_up_for_within_bounds(self, m: Mycelium, clock: FakeClock) -> None:
         await m.create_trigger({"schedule": {"every_seconds": 60.0, "missed": "run_all"}}, THEN)
