@@ -54,6 +54,25 @@ def test_a_workflow_is_created_from_a_file_and_waits_for_a_person(mycelium: Comm
     assert mycelium.succeed("wait", workflow_id).rows[-1][:2] == [workflow_id, "completed"]
 
 
+async def fail(m: Mycelium) -> None:
+    while task := await m.claim_task():
+        await m.fail_task(task.id, 'no "van"')
+
+
+def test_a_pipe_and_a_diagram_say_why_a_task_failed(mycelium: Command) -> None:
+    workflow_id = mycelium.succeed("workflow", "create", file_of({"type": "release", "tasks": ["build"]})).out.strip()
+    mycelium.with_store(fail)
+    build = mycelium.succeed("workflow", workflow_id).rows[1]
+    assert (build[1], build[7]) == ("failed", 'no "van"')
+    assert "build<br/>failed<br/>no #quot;van#quot;" in mycelium.succeed("workflow", workflow_id, "--mermaid").out
+    assert 'no \\"van\\"' in mycelium.succeed("workflow", workflow_id, "--dot").out
+
+
+@pytest.mark.parametrize("ways", [("--mermaid", "--dot"), ("--mermaid", "--json"), ("--dot", "--json")])
+def test_a_workflow_is_printed_in_one_way(mycelium: Command, ways: tuple[str, str]) -> None:
+    assert "Choose one" in mycelium.fail(USAGE, "workflow", "w-1", *ways)
+
+
 def test_a_no_cancels_the_task_and_names_who_said_it(mycelium: Command) -> None:
     task_id = mycelium.succeed("create", "deploy", "--approval", "Deploy?").out.strip()
     assert mycelium.succeed("reject", task_id, "--by", "grace", "--note", "not yet").out == f"{task_id} is cancelled.\n"

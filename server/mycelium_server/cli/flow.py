@@ -67,6 +67,8 @@ async def workflow(
     """
     from mycelium_server.cli.tree import tree_of
 
+    if mermaid + dot + as_json > 1:
+        raise Usage("--mermaid, --dot and --json each print it another way.", hint="Choose one of them.")
     action, what = _action(word, of, OF_WORKFLOW)
     async with opened(backend, agent, make=action == "create") as m:
         if action == "create":

@@ -128,10 +128,9 @@ def _about(tree: Tree, task: Task, before: Step | None) -> Text:
     said: list[tuple[str, str]] = []
     if task.agent:
         said.append((f"{task.progress:.0%} {task.agent}", "cyan"))
-    said += [(text, "yellow") for text in tree.remarks(task)]
+    style = STYLES["failed"] if task.status == "failed" else "yellow"
+    said += [(text, style) for text in tree.remarks(task)]
     said += [(text, "") for text in dict.fromkeys((task.title, task.note)) if text]
-    if task.error and task.status == "failed":
-        said.append((str(task.error.get("error", task.error)), STYLES["failed"]))
     if waits := waits_for(task, before):
         said.append((f"after {', '.join(tree.name(key) for key in waits)}", "dim"))
     return Text("  ").join(Text(printable(text), style) for text, style in said)

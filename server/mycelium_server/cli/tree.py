@@ -49,8 +49,8 @@ class Tree:
         return inner.workflow.progress if inner is not None and task.open else task.progress
 
     def remarks(self, task: Task) -> Sequence[str]:
-        """What its status does not say: what it waits for, why it was skipped, and how many of it are done."""
-        return [said for said in (_hindrance(task), self._counts(task), self._reason(task)) if said]
+        """What its status does not say: what it waits for, how many of it are done, why it was skipped or failed."""
+        return [said for said in (_hindrance(task), self._counts(task), self._reason(task), _error(task)) if said]
 
     def _counts(self, task: Task) -> str:
         inner = self.inner.get(task.id)
@@ -114,6 +114,10 @@ def _hindrance(task: Task) -> str:
     if task.not_before is not None:
         said.append(f"not before {task.not_before:%Y-%m-%d %H:%M:%SZ}")
     return ", ".join(said)
+
+
+def _error(task: Task) -> str:
+    return str(task.error.get("error", task.error)) if task.error and task.status == "failed" else ""
 
 
 def _words_of(condition: Condition) -> str:
