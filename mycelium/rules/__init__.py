@@ -7,7 +7,7 @@ from mycelium.rules.draft import Draft
 from mycelium.rules.events import publish_event, publish_events
 from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, is_like, matches
 from mycelium.rules.house import keep_house, leave_house, take_house
-from mycelium.rules.leases import claim_task, grant, renew_lease
+from mycelium.rules.leases import claim_task, grant, lacks_only_a_yes, renew_lease
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
 from mycelium.rules.progress import release_task, update_task
 from mycelium.rules.retrying import retry_workflow
@@ -51,6 +51,7 @@ __all__ = [
     "grant",
     "is_like",
     "keep_house",
+    "lacks_only_a_yes",
     "leave_agent",
     "leave_house",
     "matches",

@@ -26,6 +26,16 @@ def claim_task(view: View, task_id: str, *, agent: str, seconds: float) -> Chang
     return grant(view, task, agent=agent, seconds=seconds)
 
 
+def lacks_only_a_yes(view: View, task_id: str, *, agent: str) -> Change[bool]:
+    """Whether this agent could claim the task if only a person said yes to it."""
+    task = view.get(Task, task_id)
+    if task is None or not task.open or not task.awaits_approval:
+        return Change(False)
+    allowed = task.model_copy(update={"approval": None})
+    hindered = _obstacle(allowed, agent, view.now) or unfit(view, allowed, agent)
+    return Change(hindered is None and view.has_room(agent))
+
+
 def _obstacle(task: Task, agent: str, now: datetime) -> NotClaimable | None:
     if task.lease is not None:
         return NotClaimable(

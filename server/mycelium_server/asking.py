@@ -23,8 +23,9 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mycelium import Mycelium
+from mycelium import Mycelium, rules
 from mycelium.models import Task
+from mycelium.models.base import is_id
 from mycelium_server.session import Session, session_of
 from mycelium_tools.registry import Tool
 from mycelium_tools.tasks import claim_task, get_task
@@ -71,6 +72,8 @@ class Person:
             return None
         (task,) = await m.get_tasks([task_id]) or [None]
         if task is None or not _waits(task) or _question(task) in self._session.unanswered:
+            return None
+        if tool is claim_task and not await _could_claim(m, task, arguments.get("agent") or m.agent):
             return None
         if self.context.protocol_version in MODERN_PROTOCOL_VERSIONS and not self._answers(task):
             return InputRequiredResult(input_requests={task.id: _request(task)}, request_state=_question(task))
@@ -121,6 +124,13 @@ class Person:
 
 def _waits(task: Task) -> bool:
     return task.status == "pending" and task.awaits_approval and not task.blocked
+
+
+async def _could_claim(m: Mycelium, task: Task, agent: object) -> bool:
+    """Whether the yes is all that keeps the agent from the task: else the call is refused, and nobody is disturbed."""
+    if not is_id(agent):
+        return False
+    return (await m.backend.commit(lambda view: rules.lacks_only_a_yes(view, task.id, agent=agent))).result
 
 
 def _question(task: Task) -> str:

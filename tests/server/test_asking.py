@@ -143,6 +143,32 @@ async def test_nobody_is_asked_about_what_waits_for_something_else_too(backend: 
     assert desk.questions == []
 
 
+@both_eras
+@pytest.mark.parametrize("fields", [{"assigned_to": "bob"}, {"capabilities": ["gpu"]}], ids=["assigned", "misfit"])
+async def test_nobody_is_asked_where_this_agent_could_not_have_the_task(
+    backend: MemoryBackend, mode: str, fields: dict[str, Any]
+) -> None:
+    task, desk = await asking_task(backend, **fields), yes()
+    async with connect(backend, "ada", mode=mode, **desk.options) as ada:
+        assert (await ada.refused("claim_task", task_id=task.id))["code"] == "not_claimable"
+        assert desk.questions == []
+        await ada.ask("get_task", task_id=task.id)
+        assert len(desk.questions) == 1
+
+
+@both_eras
+async def test_nobody_is_asked_for_an_agent_in_error(backend: MemoryBackend, mode: str) -> None:
+    async with Mycelium.over(backend, agent="ada", background=False) as m:
+        for _ in range(5):
+            failing = await m.create_task("x")
+            await m.claim_task(failing.id)
+            await m.fail_task(failing.id, "no")
+    task, desk = await asking_task(backend), yes()
+    async with connect(backend, "ada", mode=mode, **desk.options) as ada:
+        assert (await ada.refused("claim_task", task_id=task.id))["code"] == "not_claimable"
+    assert desk.questions == []
+
+
 async def test_an_answer_to_a_question_that_was_changed_meanwhile_is_none(backend: MemoryBackend) -> None:
     task = await asking_task(backend)
     async with connect(backend, "ada", mode="auto", **yes().options) as ada:
