@@ -73,6 +73,7 @@ class TriggerVerbs(Base):
 
         Raises:
             IllegalTransition: its one moment has passed.
+            InvalidSchedule: it would never tick again, as when its moment went by while it was stopped.
         """
         return await self._set(trigger_id, active=True)
 

@@ -108,6 +108,7 @@ def set_trigger(view: View, trigger_id: str, *, active: bool, seq: int, by: str 
 
     Raises:
         IllegalTransition: its one moment has passed.
+        InvalidSchedule: it would never tick again, as when its moment went by while it was stopped.
     """
     trigger = require(view, Trigger, trigger_id)
     if (trigger.status == "active") is active:
