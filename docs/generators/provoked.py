@@ -65,7 +65,7 @@ async def _unfit(ada: Mycelium, _grace: Mycelium) -> None:
 
 async def _driven(ada: Mycelium, grace: Mycelium) -> None:
     workflow = await grace.create_workflow("migration")
-    await grace.store_agent_status("grace", "busy")
+    await grace.update_workflow(workflow.id, progress=0.5)
     await ada.complete_workflow(workflow.id)
 
 
