@@ -208,7 +208,7 @@ class Agents(RuleBasedStateMachine):
             spec.depends_on = tuple(f"{made.id}.{name}" if name[0] == "n" else name for name in names)
             specified[key] = spec
         order = [key for key in self.created_order() if key in specified]
-        self.reference.create_workflow(made.id, [(key, specified[key]) for key in order], agent, on_failure)
+        self.reference.create_workflow(made.id, [(key, specified[key]) for key in order], on_failure)
 
     def created_order(self) -> list[str]:
         """The tasks in the order in which the log says they were made, which is also that of their age."""
@@ -331,7 +331,7 @@ class Agents(RuleBasedStateMachine):
     def end_workflow(self, agent: str, choice: int, ending: str) -> None:
         ids = list(self.reference.workflows)
         id = ids[choice % len(ids)]
-        refusal = refusal_of(lambda: self.reference.end_workflow(id, ending, agent))
+        refusal = refusal_of(lambda: self.reference.end_workflow(id, ending))
         client = self.clients[agent]
         verbs: dict[str, Callable[[], Awaitable[Any]]] = {
             "completed": lambda: client.complete_workflow(id),

@@ -13,7 +13,6 @@ LONGEST_PAUSE = 3600.0
 GOING_ON = {"running", "paused"}
 TOO_MANY_FAILURES = 5
 RECOVERY = 300.0
-AT_REST = 300.0
 
 
 class Refusal(Exception):
@@ -74,8 +73,6 @@ class RefTask:
 @dataclass
 class RefWorkflow:
     tasks: list[str]
-    creator: str
-    changed: float
     on_failure: str = "continue"
     status: str = "running"
 
@@ -143,11 +140,9 @@ class Reference:
         if verdict == "run" and spec.asks:
             self.tell("task.approval_requested", id)
 
-    def create_workflow(
-        self, id: str, tasks: Sequence[tuple[str, Spec]], creator: str = "ada", on_failure: str = "continue"
-    ) -> None:
+    def create_workflow(self, id: str, tasks: Sequence[tuple[str, Spec]], on_failure: str = "continue") -> None:
         """`tasks` in the order in which they were made."""
-        self.workflows[id] = RefWorkflow([key for key, _ in tasks], creator, self.now, on_failure)
+        self.workflows[id] = RefWorkflow([key for key, _ in tasks], on_failure)
         self.tell("workflow.created", id)
         for key, spec in tasks:
             self.create(key, spec, workflow=id)
@@ -177,14 +172,17 @@ class Reference:
             statuses = {self.tasks[key].status for key in workflow.tasks}
             if workflow.status in GOING_ON and statuses and statuses <= FINISHED:
                 workflow.status = next((bad for bad in ("failed", "cancelled") if bad in statuses), "completed")
+                if workflow.on_failure == "stop" and workflow.status == "cancelled":
+                    workflow.status = "failed"
                 self.tell(f"workflow.{workflow.status}", id)
 
     def stop_one(self) -> bool:
-        """End the other tasks of a workflow that does not go on after a failure."""
+        """End the other tasks of a workflow that does not go on after a failure, or when one is called off."""
         for workflow in self.workflows.values():
             tasks = {key: self.tasks[key].status for key in workflow.tasks}
             left = [key for key, status in tasks.items() if status not in FINISHED]
-            if workflow.status in GOING_ON and workflow.on_failure == "stop" and "failed" in tasks.values() and left:
+            bad = {"failed", "cancelled"}.intersection(tasks.values())
+            if workflow.status in GOING_ON and workflow.on_failure == "stop" and bad and left:
                 for key in left:
                     self.finish(key, "cancelled")
                 return True
@@ -503,7 +501,7 @@ class Reference:
         workflow = self.going_on(id)
         if workflow.status == "paused":
             return
-        workflow.status, workflow.changed = "paused", self.now
+        workflow.status = "paused"
         self.tell("workflow.paused", id)
         for key in self.open_tasks(workflow):
             self.tasks[key].paused = True
@@ -512,7 +510,7 @@ class Reference:
         workflow = self.going_on(id)
         if workflow.status == "running":
             return
-        workflow.status, workflow.changed = "running", self.now
+        workflow.status = "running"
         self.tell("workflow.resumed", id)
         for key in self.open_tasks(workflow):
             self.tasks[key].paused = False
@@ -523,7 +521,7 @@ class Reference:
         workflow = self.workflows[id]
         if workflow.status in GOING_ON | {"completed"} or not workflow.tasks:
             raise Refusal("illegal_transition")
-        workflow.status, workflow.changed = "running", self.now
+        workflow.status = "running"
         self.tell("workflow.retried", id)
         for key in workflow.tasks:
             task = self.tasks[key]
@@ -532,12 +530,8 @@ class Reference:
                 task.status, task.blocked, task.attempt, task.progress = "pending", True, 0, 0.0
         self.settle()
 
-    def end_workflow(self, id: str, status: str, by: str = "") -> None:
+    def end_workflow(self, id: str, status: str) -> None:
         workflow = self.going_on(id)
-        driver = self.agents.get(workflow.creator) if not workflow.tasks and workflow.creator != by else None
-        there = driver is not None and driver.status != "offline" and self.now - workflow.changed <= AT_REST
-        if status != "cancelled" and there:
-            raise Refusal("conflict")
         workflow.status = status
         self.tell(f"workflow.{status}", id)
         for key in workflow.tasks:
