@@ -16,7 +16,7 @@ STATISTICS_EVERY: Final = 2.0
 """Seconds between two looks at the statistics, where a trigger waits on one."""
 
 CHANGES: Final = frozenset(
-    {"trigger.created", "trigger.started", "trigger.stopped", "trigger.removed", "trigger.edited"}
+    {"trigger.created", "trigger.started", "trigger.stopped", "trigger.removed", "trigger.edited", "trigger.adopted"}
 )
 """Events that tell of other triggers than before."""
 

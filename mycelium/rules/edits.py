@@ -255,11 +255,3 @@ def adopt_triggers(view: View, triggers: Sequence[Trigger], *, told: Set[tuple[s
         if (trigger.kind, trigger.key) not in told:
             draft.event(TRIGGERS, "trigger.adopted", None, trigger_id=trigger.id, status=trigger.status)
     return draft.change(None)
-
-
-def remove_trigger(view: View, trigger_id: str) -> Change[None]:
-    """Forget a trigger whose file is gone."""
-    trigger = require(view, Trigger, trigger_id)
-    draft = Draft(view)
-    draft.event(TRIGGERS, "trigger.removed", None, trigger_id=trigger.id)
-    return Change(None, removes=(trigger,), events=draft.events)

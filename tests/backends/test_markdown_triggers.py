@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mycelium import Mycelium
+from mycelium.client.firing import Firing
 from mycelium.errors import StoreDamaged
 from mycelium.models import HOUSE, TRIGGERS, Event, Keeper, Task, Trigger, TriggerQuery, Workflow
 from mycelium.rules import Change
@@ -262,3 +263,16 @@ async def test_a_running_workflow_is_not_paused_by_hand(m: Mycelium, folder: Pat
     edit(folder / f"workflow-{workflow.id}.md", "status: running", "status: paused")
     with pytest.raises(StoreDamaged, match="cannot be made paused by hand"):
         await m.get_workflow(workflow.id)
+
+
+async def test_who_keeps_house_learns_of_a_trigger_of_another_copy(m: Mycelium, folder: Path, tmp_path: Path) -> None:
+    firing = Firing(m.backend)
+    cursor, _ = await firing.for_events(0)
+    async with opened(tmp_path / "other") as other:
+        await other.backend.commit(puts(ticking(when={"event": {"channel": "files"}}, next_at=None)))
+        file = (tmp_path / "other" / "trigger-nightly.md").read_text()
+    (folder / "trigger-nightly.md").write_text(file)
+    await trigger(m)
+    await m.publish_event("files")
+    _, fired = await firing.for_events(cursor)
+    assert fired == 1

@@ -13,7 +13,7 @@ from mycelium.errors import MyceliumError, StoreDamaged
 from mycelium.models import Agent, Record, Task, Trigger, Workflow
 from mycelium.rules import remove_agent
 from mycelium.rules.adoption import forget, heal_task
-from mycelium.rules.edits import remove_trigger
+from mycelium.rules.triggers import remove_trigger
 from mycelium_backends.markdown.changes import FileApplier
 from mycelium_backends.markdown.folder import Folder
 from mycelium_backends.markdown.index import KINDS, Index, Row
@@ -61,7 +61,7 @@ class Ground:
         if isinstance(record, Agent):
             self.applier.apply(remove_agent(self.view, record.name))
         elif isinstance(record, Trigger):
-            self.applier.apply(remove_trigger(self.view, record.id))
+            self.applier.apply(remove_trigger(self.view, record.id, by=None))
         else:
             assert isinstance(record, Task | Workflow)
             self.index.drop(row.kind, row.key)
