@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from mycelium.errors import InvalidConfig
 from mycelium.settings.file import content_of, values_in
-from mycelium.settings.model import Coordination, Section, Tools
+from mycelium.settings.model import Coordination, Tools
 from mycelium.settings.names import settings
+from mycelium.settings.network import Claude, OpenAI, RabbitMQ, Worker
 from mycelium.settings.origin import Layer, Origin, nested
 from mycelium.settings.problems import explained
+from mycelium.settings.section import Section
 
 MODE: Final = "coordination.mode"
 SET: Final = "--set"
@@ -22,7 +24,14 @@ BACKEND_OR_SET: Final = "--backend or --set"
 """Either of them may name the mode."""
 TASKQUEUE_MODE: Final = "TASKQUEUE_MODE"
 """Switches one mode on, where `MYCELIUM_MODE` names one."""
-OURS: Final = ("MYCELIUM_REDIS_", "MYCELIUM_TASKQUEUE_", "MYCELIUM_MARKDOWN_")
+OURS: Final = (
+    "MYCELIUM_REDIS_",
+    "MYCELIUM_TASKQUEUE_",
+    "MYCELIUM_MARKDOWN_",
+    "MYCELIUM_RABBITMQ_",
+    "MYCELIUM_CLAUDE_",
+    "MYCELIUM_OPENAI_",
+)
 """What only names of variables for settings begin with; other names that begin with `MYCELIUM_` are of flags."""
 SWITCH: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("enabled", "true", "yes", "on", "1"), True),
@@ -35,6 +44,10 @@ class WholeFile(Section):
 
     tools: Tools = "core"
     coordination: Coordination = Coordination()
+    rabbitmq: RabbitMQ = RabbitMQ()
+    worker: Worker = Worker()
+    claude: Claude = Claude()
+    openai: OpenAI = OpenAI()
 
 
 def file_layer(file: Path | None, *, must_exist: bool = False) -> Layer:

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from mycelium.errors import InvalidInput
-from mycelium_server.assembly import build_server, store_at
+from mycelium_server.assembly.server import build_server, store_at
 from mycelium_server.logs import log_to_stderr
 from mycelium_server.stdio import stdio_streams
 from mycelium_tools.profiles import PROFILES, Profile

@@ -128,7 +128,6 @@ def test_the_doctor_names_what_is_wrong_with_it(config: Command) -> None:
             ["--set", "coordination.mode=auto", "config", "-b", "sqlite:///x.db"],
             "value for --set: a URL names the store",
         ),
-        (["--config", "x.json", "config", "-b", "sqlite:///x.db"], "value for --config: a URL names the store whole"),
         (["--set", "coordination.mode=auto", "config", "-b", "redis"], "value for --set coordination.mode: beside the"),
         (["--set", "redis.db=1", "config"], "flag --set: there is no setting 'redis.db'"),
         (["--set", "coordination.redis.db=x", "config"], "flag --set: coordination.redis.db"),

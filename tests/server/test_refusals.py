@@ -11,7 +11,7 @@ from mcp import Client, MCPError
 from mycelium import Mycelium
 from mycelium.client.base import system_clock
 from mycelium_backends.memory import MemoryBackend
-from mycelium_server.assembly import build_server
+from mycelium_server.assembly.server import build_server
 from mycelium_tools.core import CORE
 from tests.support.connection import Connection, connect
 

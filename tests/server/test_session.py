@@ -14,7 +14,7 @@ from mycelium.client.base import system_clock
 from mycelium.errors import InvalidId, StoreDamaged, StoreReadOnly
 from mycelium.models import Agent
 from mycelium_backends.memory import MemoryBackend
-from mycelium_server.assembly import build_server, store_at
+from mycelium_server.assembly.server import build_server, store_at
 from mycelium_server.session import Opener
 from tests.support.connection import Connection, connect
 

@@ -10,7 +10,7 @@ from mcp_types import CallToolResult, TextContent
 
 from mycelium import Mycelium
 from mycelium.backend import Backend
-from mycelium_server.assembly import build_server
+from mycelium_server.assembly.server import build_server
 from mycelium_tools.profiles import PROFILES, Profile
 
 PATIENCE = 20.0  # seconds: a bound for a broken build, never reached otherwise

@@ -57,7 +57,7 @@ def subject_of(backend: str) -> Subject:
 
 def _configured(backend: str) -> Subject:
     from mycelium.settings import MODES, configuration, surroundings_of
-    from mycelium_server.assembly import configured_redis
+    from mycelium_server.assembly.stores import configured_redis
 
     if ":" not in backend and backend not in MODES:
         raise _not_measured(backend)

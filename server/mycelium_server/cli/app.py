@@ -118,9 +118,9 @@ async def config(context: typer.Context, backend: Backend = "auto", as_json: AsJ
 
     Passwords are hidden. `mycelium doctor` says which store follows from them.
     """
-    from mycelium_server.cli.settings import origin_of, show_config
+    from mycelium_server.cli.settings import show_config
 
-    show_config(backend, origin_of(context, "backend"), as_json=as_json)
+    show_config(context, backend, as_json=as_json)
 
 
 @runs

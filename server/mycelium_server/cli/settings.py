@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MODE: Final = "coordination.mode"
 CONFIG_FILE: Final = "config"
 """Under which the name of another file travels with the settings."""
+STORE: Final = "coordination."
+"""What the names of settings begin with that say which store to use."""
 SET: Final = "--set"
 CONFIG: Final = "--config"
 
@@ -32,8 +34,9 @@ def settled(context: typer.Context, backend: str) -> str:
     if not flags or context.resilient_parsing:
         return backend
     if ":" in backend:
-        given = CONFIG if CONFIG_FILE in flags else SET
-        raise typer.BadParameter("a URL names the store whole, and this has nothing to add to it", param_hint=given)
+        if any(name.startswith(STORE) for name in flags):
+            raise typer.BadParameter("a URL names the store whole, and this has nothing to add to it", param_hint=SET)
+        return backend
     if backend != "auto" and MODE in flags:
         raise typer.BadParameter(f"beside the mode {backend} there can be no other", param_hint=f"{SET} {MODE}")
     from mycelium.settings import with_flags
@@ -71,7 +74,18 @@ def configured_tools(backend: str) -> Tools:
         return "core"
 
 
-def show_config(backend: str, origin: str, *, as_json: bool) -> None:
+def configured(context: typer.Context, backend: str) -> Configuration:
+    """What is in force for this command, whatever store it was told to use.
+
+    Raises:
+        InvalidConfig, UnknownBackend
+    """
+    from mycelium.settings import leaves_the_choice, with_flags
+
+    return _configuration(backend if leaves_the_choice(backend) else with_flags("auto", flags_of(context)))
+
+
+def show_config(context: typer.Context, backend: str, *, as_json: bool) -> None:
     """Print every setting, what is in force and who says so; secrets are hidden.
 
     Raises:
@@ -80,8 +94,8 @@ def show_config(backend: str, origin: str, *, as_json: bool) -> None:
     from mycelium.settings import leaves_the_choice
     from mycelium_server.cli.output import Listing, show
 
-    url_is_all = not leaves_the_choice(backend)
-    config = _configuration("auto" if url_is_all else backend)
+    url_is_all, origin = not leaves_the_choice(backend), origin_of(context, "backend")
+    config = configured(context, backend)
     rows = _rows(config)
     data = {
         "backend": {"value": _shown(backend), "from": origin},

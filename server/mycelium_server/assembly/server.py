@@ -1,10 +1,10 @@
-"""Where the rooms are joined: a store, the tools and the SDK's server."""
+"""A store, the tools and the SDK's server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
@@ -27,9 +27,6 @@ from mycelium_server.session import Opener, Session, session, session_of
 from mycelium_server.version import own_version
 from mycelium_tools.core import CORE, INSTRUCTIONS
 from mycelium_tools.registry import Tool
-
-if TYPE_CHECKING:
-    from mycelium.settings import Configuration
 
 Context: TypeAlias = ServerRequestContext[Session, Any]
 
@@ -74,14 +71,3 @@ def build_server(opener: Opener, tools: Sequence[Tool] = CORE) -> Server[Session
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-
-
-def configured_redis(config: Configuration) -> str:
-    """The URL of the store in Redis that is configured, with how to reach it. It may hold a password.
-
-    Raises:
-        InvalidConfig: two settings contradict each other.
-    """
-    from mycelium_backends.redis_url import redis_url
-
-    return redis_url(config)
