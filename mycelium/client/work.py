@@ -76,8 +76,8 @@ class WorkVerbs(TaskVerbs, Housekeeping):
 
         `types` and `queues` are at most 100 each, none means any. `addressed` leaves out what is for just anyone:
         tasks that are assigned to nobody, are in no queue and need nothing. What a task needs, the agent must have
-        among the `capabilities` it has reported. The lease is renewed in the background while this client is open. It is
-        `task.lease`, and this client remembers its token.
+        among the `capabilities` it has reported. The lease is renewed in the background while this client is open. It
+        is `task.lease`, and this client remembers its token.
 
         Raises:
             NotClaimable: the named task is held, assigned elsewhere, or waits for something; says which. Or the
