@@ -4,7 +4,7 @@ from mycelium.rules.agents import expire_agent, leave_agent, remove_agent, repor
 from mycelium.rules.approvals import approve_task, reject_task
 from mycelium.rules.creation import create_task, create_tasks
 from mycelium.rules.draft import Draft
-from mycelium.rules.events import publish_event, publish_events
+from mycelium.rules.events import notify_user, publish_event, publish_events
 from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, is_like, matches
 from mycelium.rules.house import keep_house, leave_house, take_house
 from mycelium.rules.leases import claim_task, grant, lacks_only_a_yes, renew_lease
@@ -55,6 +55,7 @@ __all__ = [
     "leave_agent",
     "leave_house",
     "matches",
+    "notify_user",
     "numbered",
     "pause_workflow",
     "publish_event",
