@@ -105,7 +105,7 @@ class Relay:
                 except MyceliumError as error:
                     log.warning("relaying failed and will be tried again: %s", error)
                     await anyio.sleep(LOOK)
-                except Exception:  # noqa: BLE001 - a boundary: what cannot be relayed must not end the process
+                except Exception:
                     log.exception("relaying failed unexpectedly and will be tried again")
                     await anyio.sleep(LOOK)
 
