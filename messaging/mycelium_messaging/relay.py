@@ -22,7 +22,7 @@ from mycelium.client.turn import Turn
 from mycelium.models import Event, Keeper, Task, TaskQuery
 from mycelium_messaging.errors import BrokerAway
 from mycelium_messaging.lanes import CHANNELS, LANES, Lane, to_be_had
-from mycelium_messaging.outgoing import Outgoing, announcement
+from mycelium_messaging.outgoing import Outgoing, announcement, store_of
 
 log = logging.getLogger("mycelium.messaging")
 
@@ -135,11 +135,14 @@ class Relay:
             await self._save()
 
     async def _announce_all(self) -> None:
+        newest = (await self._m.latest_events(limit=1)).events
+        store = store_of(newest[-1]) if newest else ""
         cursor: str | None = None
         while True:
             page = await self._m.backend.find(TaskQuery(ready=True, limit=PAGE, cursor=cursor))
             await self._exchange.wait_connected()
-            await self._send([announcement(_found(task), task) for task in page.records if to_be_had(task)])
+            found = [announcement(_found(store, task), task) for task in page.records if to_be_had(task)]
+            await self._send(found)
             if (cursor := page.cursor) is None:
                 return
 
@@ -190,8 +193,13 @@ class Relay:
                 log.info("the relay was not handed over: %s", error)
 
 
-def _found(task: Task) -> Event:
+def _found(store: str, task: Task) -> Event:
     """What stands for the event that made this task ready, which was before anybody relayed."""
     return Event.model_construct(
-        seq=0, id=f"ready-{task.id}", channel="tasks:events", type="task.ready", source=None, time=task.updated_at
+        seq=0,
+        id=f"{store}-ready.{task.id.replace('-', '.')}",
+        channel="tasks:events",
+        type="task.ready",
+        source=None,
+        time=task.updated_at,
     )
