@@ -43,18 +43,13 @@ class Attempt:
         """When the task itself will have timed out."""
         return self.task.times_out_at
 
-    @property
-    def token(self) -> int:
-        """That of this attempt's lease, which this client may have lost and claimed anew meanwhile."""
-        return self.task.token
-
     async def say(self, progress: float | None = None, note: str | None = None) -> None:
         """Tell how far the work is (0 to 1). Raises as `Mycelium.update_task`."""
-        await self.client.update_task(self.task.id, progress=progress, note=note, lease_token=self.token)
+        await self.client.update_task(self.task.id, progress=progress, note=note)
 
     async def spend(self, *, tokens: int, turns: int = 1) -> None:
         """Count what the work has used up. Raises as `Mycelium.update_task`, `BudgetExceeded` among it."""
-        await self.client.update_task(self.task.id, spent={"tokens": tokens, "turns": turns}, lease_token=self.token)
+        await self.client.update_task(self.task.id, spent={"tokens": tokens, "turns": turns})
 
     async def tell(self, type: str, **data: JsonValue) -> None:
         """Add a step to the log, for whoever watches: on `worker:events`, with the task's id."""

@@ -15,8 +15,8 @@ from mycelium import Mycelium, MyceliumError
 from mycelium.errors import BudgetExceeded, InvalidInput, NotFound, Refused, StaleLease, StoreError
 from mycelium_worker.attempt import Attempt, Limits
 from mycelium_worker.failure import Failure, failure_of, refused, timed_out
-from mycelium_worker.outcome import Ending, Outcome
 from mycelium_worker.patience import insist
+from mycelium_worker.tally import Ending, Outcome
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

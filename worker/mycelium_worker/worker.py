@@ -13,7 +13,7 @@ from mycelium_worker.attempt import Limits
 from mycelium_worker.doing import Doer
 from mycelium_worker.feeds import Feed, Feeds
 from mycelium_worker.lost import watch_leases
-from mycelium_worker.outcome import Outcome, Tally
+from mycelium_worker.tally import Outcome, Tally
 
 if TYPE_CHECKING:
     from mycelium_worker.executors import Executors
