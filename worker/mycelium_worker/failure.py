@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mycelium import MyceliumError
 from mycelium_worker.executor import TaskFailed
@@ -58,10 +58,10 @@ def timed_out(task: Task, seconds: float) -> Failure:
 def alone(error: BaseException) -> BaseException:
     """The one exception in the groups that task groups make of it."""
     while isinstance(error, BaseExceptionGroup):
-        group: BaseExceptionGroup[BaseException] = error
-        if len(group.exceptions) != 1:
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        if len(inner) != 1:
             break
-        (error,) = group.exceptions
+        error = inner[0]
     return error
 
 

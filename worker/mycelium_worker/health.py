@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,12 +119,12 @@ async def health_port(health: Health, port: int) -> AsyncGenerator[int]:
     """
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, lambda stream: _answer(stream, health))
+        tasks.start_soon(listener.serve, partial(_answer, health))
         yield listener.extra(SocketAttribute.local_port)
         tasks.cancel_scope.cancel()
 
 
-async def _answer(stream: SocketStream, health: Health) -> None:
+async def _answer(health: Health, stream: SocketStream) -> None:
     """Answer one request, and close."""
     async with stream:
         with anyio.move_on_after(REQUEST_WITHIN), suppress(anyio.EndOfStream, anyio.BrokenResourceError, OSError):

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
@@ -55,9 +55,9 @@ class StoreSource:
         self.connected = True
         self._client = client
         self._bell = bell
-        self._wanted: dict[str, Any] = {"types": types, "queues": queues, "lease_seconds": lease_seconds}
-        if addressed_only:
-            self._wanted["addressed"] = True
+        self._types, self._queues = tuple(types), tuple(queues)
+        self._lease_seconds = lease_seconds
+        self._addressed_only = addressed_only
         self._looked = False
         self._rest = 0.0
         self._told = False
@@ -79,7 +79,12 @@ class StoreSource:
         if self._drained:
             return None
         try:
-            task = await self._client.claim_task(**self._wanted)
+            task = await self._client.claim_task(
+                types=self._types,
+                queues=self._queues,
+                lease_seconds=self._lease_seconds,
+                addressed=self._addressed_only,
+            )
         except NotClaimable as refusal:
             self._refused(refusal)
             return None
