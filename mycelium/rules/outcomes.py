@@ -120,5 +120,5 @@ def _woken(draft: Draft, task: Task) -> Task:
 def _timed_out(draft: Draft, task: Task) -> Task:
     if (excess := over_seconds(draft, task)) is not None:
         return failed(draft, task, error=excess, retry=False, source=None)
-    late: dict[str, JsonValue] = {"error": f"timed out after {task.timeout_seconds:g} seconds"}
+    late: dict[str, JsonValue] = {"error": f"timed out after {task.timeout_seconds:g} seconds", "code": "timed_out"}
     return failed(draft, task, error=late, retry=True, source=None)
