@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Final
 
 from pydantic import Field, JsonValue, ValidationError
@@ -15,6 +16,7 @@ from mycelium_messaging.errors import BadMessage
 
 PROMPT: Final = "prompt"
 """The type of a task that is nothing but something to say to a model."""
+MAX_KEY: Final = 256
 MESSAGE: Final = "message:"
 """What idempotency keys begin with that come from messages."""
 
@@ -61,9 +63,15 @@ def asked_for(envelope: Envelope) -> AskedFor:
         depends_on=asked.depends_on,
         max_attempts=asked.max_attempts,
         timeout_seconds=asked.timeout_seconds,
-        idempotency_key=f"{MESSAGE}{envelope.id}",
+        idempotency_key=key_of(envelope.id),
     )
     return AskedFor(asked.task_id, asked.agent_id, spec)
+
+
+def key_of(message_id: str) -> str:
+    """What makes the same message the same task."""
+    key = f"{MESSAGE}{message_id}"
+    return key if len(key) <= MAX_KEY else f"{MESSAGE}{sha256(message_id.encode()).hexdigest()}"
 
 
 def _read(envelope: Envelope) -> Asked:

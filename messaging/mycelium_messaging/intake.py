@@ -22,10 +22,11 @@ from mycelium.rules import Received
 from mycelium_messaging.asked import AskedFor, asked_for
 from mycelium_messaging.connection import Broker, Delivery
 from mycelium_messaging.coordination import Coordination, agents_in, coordination, request_in
-from mycelium_messaging.envelope import Envelope, read_envelope
+from mycelium_messaging.envelope import Envelope, parse
 from mycelium_messaging.errors import BadMessage, BrokerError
 from mycelium_messaging.lanes import BY_MESSAGE, SYSTEM
 from mycelium_messaging.letters import bury
+from mycelium_messaging.names import AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE
 from mycelium_messaging.outgoing import STORE, store_of
 from mycelium_messaging.roster import Roster
 
@@ -79,10 +80,13 @@ class Intake:
             raise
         except MyceliumError as error:
             await self._bury(delivery, error)
+        except Exception as error:  # a boundary: what nobody foresaw must not come again for ever
+            log.exception("a message of %s cannot be taken in", delivery.queue)
+            await self._bury(delivery, _unforeseen(error))
         return None
 
     async def _take_task(self, delivery: Delivery) -> MessageJob | None:
-        envelope = read_envelope(delivery)
+        envelope = parse(delivery.body, AGENT_TASKS)
         store = delivery.headers.get(STORE)
         if store is None:
             received = await self._receive(asked_for(envelope))
@@ -140,7 +144,7 @@ class Intake:
 
     async def take_coordination(self, delivery: Delivery) -> None:
         """Make a workflow of a request. Raises as `take_task`."""
-        await self._take(delivery, self._coordinate)
+        await self._take(delivery, COORDINATION_INTAKE, self._coordinate)
 
     async def _coordinate(self, envelope: Envelope) -> None:
         addresses = await self._roster.addressing(agents_in(request_in(envelope)))
@@ -163,7 +167,7 @@ class Intake:
 
     async def take_system_event(self, delivery: Delivery) -> None:
         """Add an event that concerns everybody to the log, where every worker and trigger reads it."""
-        await self._take(delivery, self._add_event)
+        await self._take(delivery, EVENTS_INTAKE, self._add_event)
 
     async def _add_event(self, envelope: Envelope) -> None:
         data = {**envelope.payload, BY_MESSAGE: envelope.id}
@@ -171,15 +175,18 @@ class Intake:
             data.setdefault("from", envelope.source)
         await self._m.receive_event(SYSTEM, envelope.routing_key, data, message_id=envelope.id)
 
-    async def _take(self, delivery: Delivery, act: Callable[[Envelope], Awaitable[None]]) -> None:
+    async def _take(self, delivery: Delivery, suffix: str, act: Callable[[Envelope], Awaitable[None]]) -> None:
         try:
             if delivery.headers.get(STORE) != await self._own_store():  # else the log has it from the beginning
-                await act(read_envelope(delivery))
+                await act(parse(delivery.body, suffix))
         except (StoreError, anyio.get_cancelled_exc_class()):
             await delivery.requeue()
             raise
         except MyceliumError as error:
             await self._bury(delivery, error)
+        except Exception as error:  # a boundary, as above
+            log.exception("a message of %s cannot be taken in", delivery.queue)
+            await self._bury(delivery, _unforeseen(error))
         else:
             await delivery.ack()
 
@@ -198,3 +205,9 @@ class Intake:
 
 def _unknown(kind: str) -> BadMessage:
     return BadMessage("unknown_type", f"nobody here does tasks of type {kind}")
+
+
+def _unforeseen(error: Exception) -> BadMessage:
+    return BadMessage(
+        "internal_error", f"taking it in failed with {type(error).__name__}; the log of the worker says more"
+    )

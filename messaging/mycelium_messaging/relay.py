@@ -33,6 +33,8 @@ GATHERING: Final = 0.005
 """Seconds for which events gather, once the relay has caught up: one look then does for many."""
 LOOK: Final = 1.0
 """Seconds between two looks at whose turn it is, and at most between two looks at the log."""
+END_WITHIN: Final = 5.0
+"""Seconds for what is left to be sent at the end."""
 REST: Final = 2.0
 """Seconds for which a lane rests whose messages the broker does not take."""
 
@@ -97,7 +99,7 @@ class Relay:
     async def run(self) -> None:
         """Relay for ever, or watch whoever does."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._leave)
+            stack.push_async_callback(self._end)
             bell = await stack.enter_async_context(self._m.backend.changes())
             while True:
                 try:
@@ -185,9 +187,12 @@ class Relay:
     async def _save(self) -> None:
         await self._turn.save({name: pace.cursor for name, pace in self._paces.items()})
 
-    async def _leave(self) -> None:
-        with anyio.move_on_after(LOOK, shield=True):
+    async def _end(self) -> None:
+        """Send what is there to be sent, and leave the rest to others."""
+        with anyio.move_on_after(END_WITHIN, shield=True):
             try:
+                while self._turn.mine and await self.step():
+                    pass
                 await self._turn.leave()
             except MyceliumError as error:
                 log.info("the relay was not handed over: %s", error)

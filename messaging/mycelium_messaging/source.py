@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import time
 from collections import deque
 from typing import Final
 
 from mycelium_messaging.connection import Broker, Consumer, Delivery
 from mycelium_messaging.intake import Intake, MessageJob
 
-log = logging.getLogger("mycelium.messaging")
+QUIET: Final = 1.0
+"""Seconds without a message, after which the queue counts as empty."""
 
 
 class MessageSource:
@@ -23,11 +24,13 @@ class MessageSource:
         self._intake = intake
         self._next: deque[Delivery] = deque()
         self._taking = 0
+        self._busy_at = time.monotonic()
 
     async def ready(self) -> None:
         """Return when a message is there. Whoever is cancelled here has taken none."""
         if not self._next:
             self._next.append(await self._consumer.get())
+            self._busy_at = time.monotonic()
 
     async def take(self) -> MessageJob | None:
         """Claim the task of the next message; None where it is not for this worker now, or there is none.
@@ -52,8 +55,9 @@ class MessageSource:
 
     @property
     def empty(self) -> bool:
-        """Whether the broker has sent everything, and nothing of it waits here."""
-        return self._consumer.caught_up and not self._next and not self._taking and not self._consumer.pending
+        """Whether the broker sends, and has sent nothing for a while."""
+        waits = self._next or self._taking or self._consumer.pending
+        return self._consumer.consuming and not waits and time.monotonic() - self._busy_at > QUIET
 
     @property
     def connected(self) -> bool:
