@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
@@ -157,7 +158,7 @@ class Channel:
 
         if not self._gets:
             self._gets = True
-            self._channel.add_callback(lambda _frame: self._found_nothing(), [Basic.GetEmpty], one_shot=False)
+            self._channel.add_callback(self._nothing_found, [Basic.GetEmpty], one_shot=False)
 
     def _delivery(self, queue: str, method: Pika, properties: Pika, body: bytes, *, redelivered: bool) -> Delivery:
         return Delivery(
@@ -212,7 +213,7 @@ class Channel:
             self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
         except ChannelWrongStateError as error:
             raise cut_by(error) from error
-        except (AMQPError, UnicodeEncodeError, OverflowError) as error:
+        except (AMQPError, UnicodeEncodeError, OverflowError, struct.error) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
 
     def close_soon(self) -> None:
