@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import anyio
@@ -21,6 +22,7 @@ from mycelium.backend import Bell
 from mycelium.client.turn import Turn
 from mycelium.models import Event, Keeper, Task, TaskQuery
 from mycelium_messaging.errors import BrokerAway
+from mycelium_messaging.history import last_before
 from mycelium_messaging.lanes import CHANNELS, LANES, Lane, to_be_had
 from mycelium_messaging.outgoing import Outgoing, announcement, store_of
 
@@ -35,6 +37,8 @@ LOOK: Final = 1.0
 """Seconds between two looks at whose turn it is, and at most between two looks at the log."""
 END_WITHIN: Final = 5.0
 """Seconds for what is left to be sent at the end."""
+LEAD: Final = timedelta(seconds=60)
+"""What was told for so long before anybody relayed for the first time goes out, too: the team was just starting."""
 REST: Final = 2.0
 """Seconds for which a lane rests whose messages the broker does not take."""
 
@@ -126,25 +130,24 @@ class Relay:
             await anyio.sleep(GATHERING)
 
     async def _begin(self) -> None:
-        """Go on where the last one was; where there was none, with the tasks that may be claimed now."""
-        end = await self._m.last_seq()
-        cursors = self._turn.cursors
-        self._paces = {
-            name: Pace(lane, end if cursors is None else cursors.get(name, end)) for name, lane in LANES.items()
-        }
-        if cursors is None:
-            await self._announce_all()
+        """Go on where the last one was; where there was none, with what was told just now, and the tasks of before."""
+        cursors, since = self._turn.cursors or {}, datetime.now(UTC) - LEAD
+        start = await last_before(self._m, since, within=1)
+        self._paces = {name: Pace(lane, cursors.get(name, start)) for name, lane in LANES.items()}
+        if self._turn.cursors is None:
+            await self._announce(since)
             await self._save()
 
-    async def _announce_all(self) -> None:
+    async def _announce(self, until: datetime) -> None:
+        """Tell of the tasks that have been there to be claimed since before that time."""
         newest = (await self._m.latest_events(limit=1)).events
         store = store_of(newest[-1]) if newest else ""
         cursor: str | None = None
         while True:
             page = await self._m.backend.find(TaskQuery(ready=True, limit=PAGE, cursor=cursor))
             await self._exchange.wait_connected()
-            found = [announcement(_found(store, task), task) for task in page.records if to_be_had(task)]
-            await self._send(found)
+            ready = [task for task in page.records if to_be_had(task) and task.updated_at < until]
+            await self._send([announcement(_found(store, task), task) for task in ready])
             if (cursor := page.cursor) is None:
                 return
 
