@@ -32,7 +32,7 @@ from mycelium_worker.model import Message, Model, Text, ToolResult, ToolUse, Tur
 from mycelium_worker.outcome import found, outcome
 from mycelium_worker.plain import clipped
 from mycelium_worker.repetition import Repetition
-from mycelium_worker.toolbox import Reply
+from mycelium_worker.toolbox import Reply, Tool
 
 Stopped: TypeAlias = Limit | Literal["loop", "too_long", "context_full"]
 Ended: TypeAlias = Stopped | Literal["done"]
@@ -67,6 +67,7 @@ class _Conversation:
         self._journal = Journal(attempt)
         self._system = prompt.system(attempt.client.agent)
         self._messages: list[Message] = []
+        self._tools: Sequence[Tool] = ()
         self._added = 0  # characters that the model has not read yet
         self._closing: Stopped | None = None
         self._repetition = Repetition()
@@ -79,7 +80,8 @@ class _Conversation:
     async def hold(self) -> dict[str, JsonValue]:
         """The whole of it."""
         first = prompt.first_message(self._attempt.task)
-        names: list[JsonValue] = [tool.name for tool in await self._attempt.toolbox.tools()]
+        self._tools = await self._attempt.toolbox.tools()
+        names: list[JsonValue] = [tool.name for tool in self._tools]
         await self._say(first, system=self._system, model=self._model.name, tools=names)
         ended: Ended | None = None
         while ended is None:
@@ -131,7 +133,8 @@ class _Conversation:
                 return "done"
 
     async def _ask(self, *, last: bool) -> Turn | None:
-        tools = await self._attempt.toolbox.tools()
+        # Where all servers are down, those tools are named that the conversation knows: it refers to them.
+        tools = self._tools = await self._attempt.toolbox.tools() or self._tools
         number = self._allowance.taken + 1
 
         async def ask() -> Turn:

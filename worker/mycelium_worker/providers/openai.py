@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from openai import AsyncStream
     from openai.types import CompletionUsage
     from openai.types.chat import (
-        ChatCompletionAssistantMessageParam,
         ChatCompletionChunk,
         ChatCompletionContentPartParam,
         ChatCompletionFunctionToolParam,
@@ -190,7 +189,7 @@ def _usage(usage: CompletionUsage) -> Usage:
 def _params(message: Message) -> list[ChatCompletionMessageParam]:
     """As the API wants it: each result of a tool is a message of its own, and what is shown comes after them."""
     if message.role == "assistant":
-        return [_assistant(message)]
+        return _assistant(message)
     results = [block for block in message.blocks if isinstance(block, ToolResult)]
     said: list[ChatCompletionMessageParam] = [
         {"role": "tool", "tool_call_id": block.id, "content": _said(block)} for block in results
@@ -200,7 +199,8 @@ def _params(message: Message) -> list[ChatCompletionMessageParam]:
     return said
 
 
-def _assistant(message: Message) -> ChatCompletionAssistantMessageParam:
+def _assistant(message: Message) -> list[ChatCompletionMessageParam]:
+    """One message, or none where nothing was said: the API refuses an empty one."""
     text = "".join(block.text for block in message.blocks if isinstance(block, Text))
     calls: list[ChatCompletionMessageFunctionToolCallParam] = [
         {
@@ -211,9 +211,9 @@ def _assistant(message: Message) -> ChatCompletionAssistantMessageParam:
         for block in message.blocks
         if isinstance(block, ToolUse)
     ]
-    if not calls:
-        return {"role": "assistant", "content": plain(text)}
-    return {"role": "assistant", "content": plain(text) or None, "tool_calls": calls}
+    if calls:
+        return [{"role": "assistant", "content": plain(text) or None, "tool_calls": calls}]
+    return [{"role": "assistant", "content": plain(text)}] if text else []
 
 
 def _said(block: ToolResult) -> str:
