@@ -16,8 +16,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.stapled import MultiListener
 
 from tests.support.model_formats import chat_chunks, message_events
 from tests.support.model_requests import wrong_chat, wrong_message
@@ -30,8 +31,9 @@ LARGEST = 64 * 1024 * 1024
 class Endpoint:
     """What it was asked so far, and where it is."""
 
-    def __init__(self, script: Script, url: str) -> None:
-        self.url = url
+    def __init__(self, script: Script, listener: MultiListener[SocketStream]) -> None:
+        self._listener = listener
+        self.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
         self.asked: list[Asked] = []
         self.refused: list[str] = []
         """What was wrong with requests that no script was asked about."""
@@ -43,6 +45,10 @@ class Endpoint:
     def chat_url(self) -> str:
         """The base that OpenAI's client wants."""
         return f"{self.url}/v1"
+
+    async def close(self) -> None:
+        """Be gone: who calls now finds nobody."""
+        await self._listener.aclose()
 
     async def until_asked(self, times: int) -> None:
         """Return once so many requests have come."""
@@ -72,6 +78,11 @@ class Endpoint:
         tried = self._tries[key] = self._tries.get(key, -1) + 1
         return step[min(tried, len(step) - 1)]
 
+    async def listen(self) -> None:
+        """Take connections until closed."""
+        with suppress(anyio.ClosedResourceError):
+            await self._listener.serve(self.serve)
+
     async def serve(self, connection: ByteStream) -> None:
         """One connection, which is for one request."""
         async with connection:
@@ -83,10 +94,9 @@ class Endpoint:
 async def model_endpoint(script: Script) -> AsyncGenerator[Endpoint]:
     """An endpoint on a free port for the time of this context."""
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener:
-        port = listener.extra(SocketAttribute.local_port)
-        endpoint = Endpoint(script, f"http://127.0.0.1:{port}")
+        endpoint = Endpoint(script, listener)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, endpoint.serve)
+            tasks.start_soon(endpoint.listen)
             yield endpoint
             tasks.cancel_scope.cancel()
 

@@ -24,9 +24,10 @@ def wrong_chat(body: dict[str, Any]) -> str | None:
 
 
 def _problems(body: dict[str, Any], headers: Mapping[str, str]) -> Iterator[str]:
-    for header in ("x-api-key", "anthropic-version"):
-        if not headers.get(header):
-            yield f"{header} is missing"
+    if not headers.get("authorization") and not headers.get("x-api-key"):
+        yield "a key is missing"
+    if not headers.get("anthropic-version"):
+        yield "anthropic-version is missing"
     if not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1:
         yield "max_tokens: at least 1"
     if _marks(body) > MOST_MARKS:

@@ -80,7 +80,7 @@ class Journal:
 
     async def listen(self, number: int, ask: Callable[[Callable[[str], None]], Awaitable[Turn]]) -> Turn:
         """Ask with an ear that tells what comes in the meantime. Raises what asking raises."""
-        said: Turn | Exception
+        said: Turn | Exception | None = None
         over = anyio.Event()
         self._heard.clear()
         async with anyio.create_task_group() as tasks:
@@ -91,9 +91,9 @@ class Journal:
                 said = error
             over.set()
             self._news.set()
-        if isinstance(said, Exception):
-            raise said
-        return said
+        if isinstance(said, Turn):
+            return said
+        raise said or RuntimeError("asking ended with neither a turn nor an error")
 
     def _hear(self, text: str) -> None:
         self._heard.append(text)

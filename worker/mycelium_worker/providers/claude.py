@@ -29,7 +29,7 @@ from mycelium_worker.providers.arguments import arguments_in
 from mycelium_worker.providers.trouble import STALLED_AFTER, broken, no_such_api, of_status, within_stream
 
 if TYPE_CHECKING:
-    from anthropic import AsyncMessageStream
+    from anthropic.lib.streaming import AsyncMessageStream
     from anthropic.types import (
         ContentBlock,
         ContentBlockParam,
@@ -161,7 +161,8 @@ def _block(block: ContentBlock, written: str | None) -> Block:
 def _message(message: Message) -> MessageParam:
     """As the API wants it: results of tools come first."""
     blocks = sorted(message.blocks, key=lambda block: not isinstance(block, ToolResult))
-    return {"role": message.role, "content": [param for block in blocks if (param := _param(block)) is not None]}
+    content = [param for block in blocks if (param := _param(block)) is not None]
+    return {"role": "user", "content": content} if message.role == "user" else {"role": "assistant", "content": content}
 
 
 def _param(block: Block) -> ContentBlockParam | None:
@@ -209,10 +210,12 @@ def _trouble(error: APIStatusError) -> Busy | Rejected:
 
 def _said(error: APIStatusError) -> tuple[str, str]:
     """The type of the error and its message."""
-    body = cast("dict[str, object]", error.body) if isinstance(error.body, dict) else {}
-    inner = body.get("error")
-    said = cast("dict[str, object]", inner) if isinstance(inner, dict) else {}
+    said = _object(_object(error.body).get("error"))
     return str(said.get("type", "error")), str(said.get("message", error.message))
+
+
+def _object(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _too_long(error: APIStatusError) -> bool:

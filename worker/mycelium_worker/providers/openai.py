@@ -213,7 +213,7 @@ def _assistant(message: Message) -> list[ChatCompletionMessageParam]:
     ]
     if calls:
         return [{"role": "assistant", "content": plain(text) or None, "tool_calls": calls}]
-    return [{"role": "assistant", "content": plain(text)}] if text else []
+    return [{"role": "assistant", "content": plain(text)}] if text.strip() else []
 
 
 def _said(block: ToolResult) -> str:
