@@ -23,7 +23,7 @@ from mycelium_messaging.asked import AskedFor, asked_for
 from mycelium_messaging.connection import Broker, Delivery
 from mycelium_messaging.coordination import Coordination, agents_in, coordination, request_in
 from mycelium_messaging.envelope import Envelope, parse
-from mycelium_messaging.errors import BadMessage, BrokerError
+from mycelium_messaging.errors import BadMessage
 from mycelium_messaging.lanes import BY_MESSAGE, SYSTEM
 from mycelium_messaging.letters import bury
 from mycelium_messaging.names import AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE
@@ -191,15 +191,9 @@ class Intake:
             await delivery.ack()
 
     async def _bury(self, delivery: Delivery, error: MyceliumError) -> None:
-        """Put a message with the dead letters; where the broker is away, it comes again and is put there then."""
+        """Put a message with the dead letters; where it is lost on the way, it comes again and is put there then."""
         reason, says = (error.reason, error.says) if isinstance(error, BadMessage) else (error.code, str(error))
-        log.warning("a message on %s goes to the dead letters: %s: %s", delivery.queue, reason, says)
-        try:
-            await bury(self._broker, delivery, reason, says)
-        except BrokerError as away:
-            log.info("it could not be put there yet: %s", away)
-            await delivery.requeue()
-        else:
+        if await bury(self._broker, delivery, reason, says):
             self.buried[reason] += 1
 
 

@@ -12,12 +12,9 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from mycelium.models import Event, Task, Workflow
+from mycelium_messaging.names import TASK_COMPLETED, TASK_CREATED, TASK_FAILED
 
 SOURCE: Final = "mycelium"
-TASK_CREATED: Final = "task.created"
-TASK_COMPLETED: Final = "task.completed"
-TASK_FAILED: Final = "task.failed"
-COORDINATION: Final = "agent.coordination"
 REPORT: Final = "agent.coordination.status"
 NOTIFICATION: Final = "user.notification"
 COORDINATED: Final = "coordination_id"

@@ -16,7 +16,7 @@ QUIET: Final = 1.0
 class MessageSource:
     """The queue of tasks, seen from one worker."""
 
-    name: Final = "rabbitmq"
+    name = "rabbitmq"
 
     def __init__(self, broker: Broker, consumer: Consumer, intake: Intake) -> None:
         self._broker = broker

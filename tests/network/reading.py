@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
+import pika
 
 from tests.support.rabbitmq import Names
 
@@ -36,6 +37,19 @@ class Reader:
         """The next message of this queue."""
         return await anyio.to_thread.run_sync(self._one, suffix, patience)
 
+    async def count(self, suffix: str) -> int:
+        """How many messages wait in this queue, all consumers being gone."""
+        return await anyio.to_thread.run_sync(self._count, suffix)
+
+    def _count(self, suffix: str) -> int:
+        connection = self._corner.server.plain()
+        try:
+            declared = connection.channel().queue_declare(self._corner.queue(suffix), passive=True)
+            count: int = declared.method.message_count
+            return count
+        finally:
+            connection.close()
+
     def _one(self, suffix: str, patience: float) -> Message:
         deadline = time.monotonic() + patience
         connection = self._corner.server.plain()
@@ -43,7 +57,7 @@ class Reader:
             while time.monotonic() < deadline:
                 channel = connection.channel()
                 try:
-                    method, properties, body = channel.basic_get(f"{self._corner.name}.{suffix}", auto_ack=True)
+                    method, properties, body = channel.basic_get(self._corner.queue(suffix), auto_ack=True)
                 except Exception as error:
                     if "NOT_FOUND" not in str(error):
                         raise
@@ -56,3 +70,20 @@ class Reader:
         finally:
             connection.close()
         raise AssertionError(f"nothing came in {suffix} within {patience:g} s")
+
+
+async def publish(corner: Names, routing_key: str, message: object, *, message_id: str | None = None) -> None:
+    """Publish a message, JSON unless it is bytes, as a program does that knows nothing of Mycelium."""
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    await anyio.to_thread.run_sync(_publish, corner, routing_key, body, message_id)
+
+
+def _publish(corner: Names, routing_key: str, body: bytes, message_id: str | None) -> None:
+    connection = corner.server.plain()
+    try:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        properties = pika.BasicProperties(message_id=message_id, delivery_mode=2)
+        channel.basic_publish(corner.name, routing_key, body, properties, mandatory=True)
+    finally:
+        connection.close()

@@ -38,7 +38,7 @@ HEADS: Final = 200
 class SqliteView:
     """See `mycelium.rules.View`: what one connection sees, inside a transaction if a rule reads it.
 
-    What nearly every claim and completion asks for, it remembers for the transaction, until `forget` is told of a change.
+    What nearly every claim and completion asks for, it remembers for the transaction, until `forget` is told otherwise.
     """
 
     def __init__(self, connection: sqlite3.Connection, now: datetime, terms: Terms = NO_TERMS) -> None:
