@@ -16,7 +16,9 @@ from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.errors import BrokerAway
 from mycelium_messaging.link import Link
 from mycelium_messaging.publisher import Publisher
-from mycelium_messaging.wire import Wire, hush_pika
+from mycelium_messaging.refusals import trouble_of
+from mycelium_messaging.topology import declare
+from mycelium_messaging.wire import Channel, Cut, Wire, hush_pika
 
 __all__ = ["Broker", "Consumer", "Delivery", "open_broker"]
 
@@ -104,15 +106,35 @@ class Broker:
                 tasks.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def channel(self) -> AsyncGenerator[Any]:
-        """A channel of one's own, for asking about queues and looking into them."""
+    async def channel(self) -> AsyncGenerator[Channel]:
+        """A channel of one's own, for asking about queues and looking into them.
+
+        Raises:
+            BrokerAway, BrokerRefused: it is lost before the end.
+        """
         wire = await self._out.wire()
-        channel = await wire.open_channel()
+        try:
+            channel = await wire.open_channel()
+        except Cut as cut:
+            raise trouble_of(cut, self.settings) from None
         try:
             yield channel
+        except Cut as cut:
+            raise trouble_of(cut, self.settings) from None
         finally:
             with anyio.CancelScope(shield=True):
                 await channel.close()
+
+    async def declare(self) -> None:
+        """Make sure that the exchange and the queues are there, which somebody may have deleted.
+
+        Raises:
+            BrokerAway, BrokerRefused, TopologyDiffers
+        """
+        try:
+            await declare(await self._out.wire(), self.settings)
+        except Cut as cut:
+            raise trouble_of(cut, self.settings) from None
 
     def _listen(self) -> None:
         if not self._listens:

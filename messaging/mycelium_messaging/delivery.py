@@ -10,6 +10,9 @@ from typing import Any, Protocol
 class Settler(Protocol):
     """Whom a delivery is settled with."""
 
+    @property
+    def alive(self) -> bool: ...
+
     def ack(self, tag: int) -> None: ...
 
     def nack(self, tag: int, *, requeue: bool) -> None: ...
@@ -40,6 +43,11 @@ class Delivery:
     tag: int
     channel: Settler = field(repr=False)
     settled: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether the broker still holds it for us: it was not settled, and the channel that brought it is there."""
+        return not self.settled and self.channel.alive
 
     async def ack(self) -> None:
         """Let the broker forget it."""

@@ -78,8 +78,7 @@ def difference_in(text: str) -> Difference:
     found = _ARGUMENT.search(text)
     if found is None:
         return Difference("", "", "", "", text.removeprefix("PRECONDITION_FAILED - "))
-    values = (_plain(found[part]) for part in ("wanted", "found"))
-    return Difference(found["name"], found["arg"], *values, text)
+    return Difference(found["name"], found["arg"], _plain(found["wanted"]), _plain(found["found"]), text)
 
 
 def _plain(value: str) -> str:

@@ -88,6 +88,10 @@ class Channel:
     def cut(self) -> Cut | None:
         return self._waits.cut
 
+    @property
+    def alive(self) -> bool:
+        return bool(self._channel.is_open)
+
     async def gone(self) -> Cut:
         """Return when it is gone, with the reason."""
         await self._gone.wait()
@@ -107,12 +111,19 @@ class Channel:
             lambda done: self._channel.exchange_declare(name, exchange_type=kind, durable=True, callback=done)
         )
 
-    async def declare_queue(self, name: str, arguments: Mapping[str, Any], *, passive: bool = False) -> tuple[int, int]:
-        """How many messages wait in it, and how many consumers it has."""
+    async def has_exchange(self, name: str) -> None:
+        """Raises Cut with 404 if there is none."""
+        await self._waits.answer(lambda done: self._channel.exchange_declare(name, passive=True, callback=done))
+
+    async def declare_queue(self, name: str, arguments: Mapping[str, Any]) -> None:
+        await self._waits.answer(
+            lambda done: self._channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=done)
+        )
+
+    async def count(self, queue: str) -> tuple[int, int]:
+        """How many messages wait in it, and how many consumers it has. Raises Cut with 404 if there is none."""
         (frame,) = await self._waits.answer(
-            lambda done: self._channel.queue_declare(
-                name, durable=True, passive=passive, arguments=dict(arguments), callback=done
-            )
+            lambda done: self._channel.queue_declare(queue, passive=True, callback=done)
         )
         return frame.method.message_count, frame.method.consumer_count
 
@@ -131,7 +142,11 @@ class Channel:
             take(self._delivery(queue, method, properties, body, redelivered=method.redelivered))
 
         await self._waits.answer(lambda done: channel.basic_qos(prefetch_count=prefetch, callback=done))
-        channel.add_on_cancel_callback(lambda _frame: ended())
+
+        def cancelled(_frame: Pika) -> None:
+            ended()
+
+        channel.add_on_cancel_callback(cancelled)
         (frame,) = await self._waits.answer(lambda done: channel.basic_consume(queue, deliver, callback=done))
         return str(frame.method.consumer_tag)
 
@@ -143,9 +158,12 @@ class Channel:
         """The first message of the queue, or None."""
 
         def ask(done: Callable[..., None]) -> None:
+            def found(_channel: Pika, method: Pika, properties: Pika, body: bytes) -> None:
+                done(method, properties, body)
+
             self._listen_for_nothing()
             self._found_nothing = lambda: done(None, None, None)
-            self._channel.basic_get(queue, lambda _channel, *message: done(*message))
+            self._channel.basic_get(queue, found)
 
         method, properties, body = await self._waits.answer(ask)
         if method is None:
@@ -159,6 +177,9 @@ class Channel:
         if not self._gets:
             self._gets = True
             self._channel.add_callback(self._nothing_found, [Basic.GetEmpty], one_shot=False)
+
+    def _nothing_found(self, _frame: Pika) -> None:
+        self._found_nothing()
 
     def _delivery(self, queue: str, method: Pika, properties: Pika, body: bytes, *, redelivered: bool) -> Delivery:
         return Delivery(
