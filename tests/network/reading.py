@@ -2,11 +2,13 @@
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
 import pika
+import pika.exceptions
 
 from tests.support.rabbitmq import Names
 
@@ -56,14 +58,10 @@ class Reader:
         try:
             while time.monotonic() < deadline:
                 channel = connection.channel()
-                try:
+                with suppress(pika.exceptions.ChannelClosedByBroker):  # the queue may not be declared yet
                     method, properties, body = channel.basic_get(self._corner.queue(suffix), auto_ack=True)
-                except Exception as error:
-                    if "NOT_FOUND" not in str(error):
-                        raise
-                    method = None
-                if method is not None:
-                    return Message(body, method.routing_key, properties.message_id, properties.headers or {})
+                    if method is not None:
+                        return Message(body, method.routing_key, properties.message_id, properties.headers or {})
                 time.sleep(0.02)
                 if channel.is_open:
                     channel.close()

@@ -13,9 +13,7 @@ from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp_types import AudioContent, CallToolResult, ImageContent, ResourceLink, TextContent
 from pydantic import BaseModel
 
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-)
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 server = MCPServer("odd")
 gates: dict[str, anyio.Event] = {}
 __all__ = ["Image", "server"]
