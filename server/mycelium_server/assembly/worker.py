@@ -218,6 +218,6 @@ def _whole_url(config: Configuration, plan: Plan, client: Mycelium) -> str:
 
 
 def _open_toolbox(settings: Settings, servers: Sequence[ServerSpec]) -> AbstractAsyncContextManager[Toolbox]:
-    from mycelium_worker.servers import open_toolbox
+    from mycelium_worker.pool import open_toolbox
 
     return open_toolbox(servers, tool_seconds=settings.worker.tool_seconds)
