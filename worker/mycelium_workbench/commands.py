@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import anyio
@@ -33,6 +32,7 @@ from mycelium_workbench.errors import (
     TooMuchOutput,
     WorkbenchError,
 )
+from mycelium_workbench.helper import words
 from mycelium_workbench.registry import Number, tool
 from mycelium_workbench.reply import Reply
 from mycelium_workbench.settings import Settings
@@ -46,10 +46,6 @@ LONGEST_COMMAND: Final = 100_000
 LONGEST_STDIN: Final = 1024 * 1024
 FLOOD: Final = 256
 """So many times what is kept of a command's output it may write until it is stopped."""
-START: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from mycelium_workbench.keeper import main; main(sys.argv[2])"
-)
-PACKAGES: Final = str(Path(__file__).parents[1])
 
 
 @tool(ToolAnnotations(destructive_hint=True))
@@ -264,7 +260,7 @@ def _words(
         "report": report,
         "parent": os.getpid(),
     }
-    return [sys.executable, "-I", "-S", "-c", START, PACKAGES, json.dumps(order)]
+    return words("keeper", json.dumps(order))
 
 
 def _interpreter() -> list[str]:

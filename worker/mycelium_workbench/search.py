@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Final
@@ -15,14 +14,11 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from mycelium_workbench.bench import Bench
-from mycelium_workbench.commands import PACKAGES
 from mycelium_workbench.errors import InvalidInput, InvalidPattern, TimedOut
+from mycelium_workbench.helper import words
 from mycelium_workbench.registry import Whole, tool
 from mycelium_workbench.reply import Reply
 
-START: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from mycelium_workbench.searcher import main; main(sys.argv[2])"
-)
 LONGEST: Final = 10_000
 """Characters of a pattern or a glob."""
 LONGEST_LINE: Final = 64 * 1024
@@ -94,7 +90,7 @@ async def _searcher(bench: Bench, pattern: str, glob: str, limit: int) -> AsyncG
         "file_bytes": bench.limits.file_bytes,
     }
     process = await anyio.open_process(
-        [sys.executable, "-I", "-S", "-c", START, PACKAGES, json.dumps(asked)],
+        words("searcher", json.dumps(asked)),
         stdin=subprocess.DEVNULL,
         stderr=None,
         cwd="/",
