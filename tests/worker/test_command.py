@@ -130,7 +130,7 @@ async def test_a_hangup_changes_nothing(ground: Ground, m: Mycelium) -> None:
 
 async def test_a_worker_that_is_killed_is_waited_for_and_another_does_its_task(ground: Ground, m: Mycelium) -> None:
     task = await m.create_task("wait", payload=ground.waiting("a"))
-    lease = {"MYCELIUM_WORKER_LEASE_SECONDS": "1"}
+    lease: dict[str, Any] = {"MYCELIUM_WORKER_LEASE_SECONDS": "1"}
     async with ground.worker(**lease) as first, ground.worker(**lease) as second:
         await ground.has_begun("a")
         holder = (await m.get_task(task.id)).agent
