@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import JsonValue
@@ -22,7 +22,7 @@ SLACK: Final = timedelta(seconds=30)
 async def history_of(m: Mycelium, task: Task) -> list[JsonValue]:
     """The last events of a task, oldest first: what happened, when, and by whom."""
     found: list[JsonValue] = []
-    after, looked = await _before(m, task), 0
+    after, looked = await last_before(m, task.created_at - SLACK), 0
     while looked < LOOKED_THROUGH:
         events = await m.backend.events(EventQuery(after=after, channels=(TASKS,), limit=PAGE))
         for event in events:
@@ -35,13 +35,13 @@ async def history_of(m: Mycelium, task: Task) -> list[JsonValue]:
     return found[-MOST:]
 
 
-async def _before(m: Mycelium, task: Task) -> int:
-    """The number of an event from before the task was created, found by halving the log."""
+async def last_before(m: Mycelium, time: datetime, within: int = PAGE) -> int:
+    """The number of an event from before that time, at most `within` before the last one, found by halving the log."""
     low, high = 0, await m.backend.last_seq()
-    while high - low > PAGE:
+    while high - low > within:
         middle = (low + high) // 2
         events = await m.backend.events(EventQuery(after=middle, limit=1))
-        if events and events[0].time < task.created_at - SLACK:
+        if events and events[0].time < time:
             low = middle
         else:
             high = middle

@@ -10,8 +10,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
 from mycelium import Mycelium
-from mycelium.client.notifications import NOTIFIED, USERS
-from mycelium.models import AGENTS, TASKS, WORKFLOWS, Event, Task, Workflow
+from mycelium.models import AGENTS, TASKS, USERS, WORKFLOWS, Event, Task, Workflow
 from mycelium_messaging.history import history_of
 from mycelium_messaging.outgoing import (
     COORDINATED,
@@ -84,7 +83,7 @@ async def tell_everybody(_: Mycelium, events: Sequence[Event]) -> list[Outgoing]
 
 async def notify(_: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
     """What people are to be told."""
-    return [notification(event) for event in _of(events, USERS, {NOTIFIED})]
+    return [notification(event) for event in _of(events, USERS, {"user.notification"})]
 
 
 async def report(m: Mycelium, events: Sequence[Event]) -> list[Outgoing]:

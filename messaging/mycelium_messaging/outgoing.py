@@ -24,6 +24,8 @@ COORDINATED: Final = "coordination_id"
 """Where the metadata of a workflow, and the payloads of its tasks, tell of the request that it was made for."""
 MOST_HISTORY: Final = 16_000
 """Characters: a message's headers must fit into one frame."""
+STORE: Final = "x-mycelium-store"
+"""The header that names the store from whose log a message comes."""
 SUFFIX: Final = "_result"
 """What the type of a response has more than the type of its task."""
 
@@ -50,7 +52,7 @@ def enveloped(event: Event, routing_key: str, type: str, payload: Mapping[str, J
         "payload": payload,
         "source": SOURCE,
     }
-    return Outgoing(routing_key, event.id, type, _json(envelope))
+    return Outgoing(routing_key, event.id, type, _json(envelope), {STORE: store_of(event)})
 
 
 def announcement(event: Event, task: Task) -> Outgoing:
@@ -80,13 +82,20 @@ def letter(event: Event, task: Task, history: list[JsonValue]) -> Outgoing:
         "x-mycelium-attempts": task.attempt,
         "x-mycelium-history": to_json(history).decode()[:MOST_HISTORY],
     }
-    return replace(announcement(event, task), headers=headers, dead=True)
+    message = announcement(event, task)
+    return replace(message, headers={**message.headers, **headers}, dead=True)
 
 
 def response(event: Event, task: Task) -> Outgoing:
     """What became of a task, as its creator reads it: not in an envelope, which the message's properties are."""
     key = TASK_COMPLETED if task.status == "completed" else TASK_FAILED
-    return Outgoing(key, event.id, f"{task.type}{SUFFIX}", _json(answer(task, event.time)))
+    body = _json(answer(task, event.time))
+    return Outgoing(key, event.id, f"{task.type}{SUFFIX}", body, {STORE: store_of(event)})
+
+
+def store_of(event: Event) -> str:
+    """The id of the store whose log has this event: what comes before its number."""
+    return event.id.rpartition("-")[0]
 
 
 def answer(task: Task, at: datetime) -> dict[str, JsonValue]:

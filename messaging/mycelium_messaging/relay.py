@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import anyio
@@ -21,8 +22,9 @@ from mycelium.backend import Bell
 from mycelium.client.turn import Turn
 from mycelium.models import Event, Keeper, Task, TaskQuery
 from mycelium_messaging.errors import BrokerAway
+from mycelium_messaging.history import last_before
 from mycelium_messaging.lanes import CHANNELS, LANES, Lane, to_be_had
-from mycelium_messaging.outgoing import Outgoing, announcement
+from mycelium_messaging.outgoing import Outgoing, announcement, store_of
 
 log = logging.getLogger("mycelium.messaging")
 
@@ -33,6 +35,10 @@ GATHERING: Final = 0.005
 """Seconds for which events gather, once the relay has caught up: one look then does for many."""
 LOOK: Final = 1.0
 """Seconds between two looks at whose turn it is, and at most between two looks at the log."""
+END_WITHIN: Final = 5.0
+"""Seconds for what is left to be sent at the end."""
+LEAD: Final = timedelta(seconds=60)
+"""What was told for so long before anybody relayed for the first time goes out, too: the team was just starting."""
 REST: Final = 2.0
 """Seconds for which a lane rests whose messages the broker does not take."""
 
@@ -97,7 +103,7 @@ class Relay:
     async def run(self) -> None:
         """Relay for ever, or watch whoever does."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._leave)
+            stack.push_async_callback(self._end)
             bell = await stack.enter_async_context(self._m.backend.changes())
             while True:
                 try:
@@ -105,7 +111,7 @@ class Relay:
                 except MyceliumError as error:
                     log.warning("relaying failed and will be tried again: %s", error)
                     await anyio.sleep(LOOK)
-                except Exception:  # noqa: BLE001 - a boundary: what cannot be relayed must not end the process
+                except Exception:
                     log.exception("relaying failed unexpectedly and will be tried again")
                     await anyio.sleep(LOOK)
 
@@ -124,22 +130,24 @@ class Relay:
             await anyio.sleep(GATHERING)
 
     async def _begin(self) -> None:
-        """Go on where the last one was; where there was none, with the tasks that may be claimed now."""
-        end = await self._m.last_seq()
-        cursors = self._turn.cursors
-        self._paces = {
-            name: Pace(lane, end if cursors is None else cursors.get(name, end)) for name, lane in LANES.items()
-        }
-        if cursors is None:
-            await self._announce_all()
+        """Go on where the last one was; where there was none, with what was told just now, and the tasks of before."""
+        cursors, since = self._turn.cursors or {}, datetime.now(UTC) - LEAD
+        start = await last_before(self._m, since, within=1)
+        self._paces = {name: Pace(lane, cursors.get(name, start)) for name, lane in LANES.items()}
+        if self._turn.cursors is None:
+            await self._announce(since)
             await self._save()
 
-    async def _announce_all(self) -> None:
+    async def _announce(self, until: datetime) -> None:
+        """Tell of the tasks that have been there to be claimed since before that time."""
+        newest = (await self._m.latest_events(limit=1)).events
+        store = store_of(newest[-1]) if newest else ""
         cursor: str | None = None
         while True:
             page = await self._m.backend.find(TaskQuery(ready=True, limit=PAGE, cursor=cursor))
             await self._exchange.wait_connected()
-            await self._send([announcement(_found(task), task) for task in page.records if to_be_had(task)])
+            ready = [task for task in page.records if to_be_had(task) and task.updated_at < until]
+            await self._send([announcement(_found(store, task), task) for task in ready])
             if (cursor := page.cursor) is None:
                 return
 
@@ -182,16 +190,24 @@ class Relay:
     async def _save(self) -> None:
         await self._turn.save({name: pace.cursor for name, pace in self._paces.items()})
 
-    async def _leave(self) -> None:
-        with anyio.move_on_after(LOOK, shield=True):
+    async def _end(self) -> None:
+        """Send what is there to be sent, and leave the rest to others."""
+        with anyio.move_on_after(END_WITHIN, shield=True):
             try:
+                while self._turn.mine and await self.step():
+                    pass
                 await self._turn.leave()
             except MyceliumError as error:
                 log.info("the relay was not handed over: %s", error)
 
 
-def _found(task: Task) -> Event:
+def _found(store: str, task: Task) -> Event:
     """What stands for the event that made this task ready, which was before anybody relayed."""
     return Event.model_construct(
-        seq=0, id=f"ready-{task.id}", channel="tasks:events", type="task.ready", source=None, time=task.updated_at
+        seq=0,
+        id=f"{store}-ready.{task.id.replace('-', '.')}",
+        channel="tasks:events",
+        type="task.ready",
+        source=None,
+        time=task.updated_at,
     )

@@ -20,6 +20,7 @@ from mycelium.client.firing import Firing
 from mycelium.client.house import House
 from mycelium.client.messages import MessageVerbs
 from mycelium.client.meter import Meter
+from mycelium.client.notifications import NotificationVerbs
 from mycelium.client.pipeline import Pipeline
 from mycelium.client.transfer import Transfer
 from mycelium.client.triggers import TriggerVerbs
@@ -42,7 +43,17 @@ class OpenBackend(Protocol):
     async def __call__(self, url: str, clock: Clock) -> Backend: ...
 
 
-class Mycelium(BatchVerbs, MessageVerbs, ApprovalVerbs, AgentVerbs, WaitVerbs, WorkflowVerbs, TriggerVerbs, Transfer):
+class Mycelium(
+    BatchVerbs,
+    MessageVerbs,
+    ApprovalVerbs,
+    AgentVerbs,
+    NotificationVerbs,
+    WaitVerbs,
+    WorkflowVerbs,
+    TriggerVerbs,
+    Transfer,
+):
     """A store of tasks, agents, events and workflows that many agents share.
 
         async with Mycelium.open("sqlite:///team.db", agent="ada") as m:

@@ -5,7 +5,7 @@ from mycelium.rules.approvals import approve_task, reject_task
 from mycelium.rules.creation import create_task, create_tasks
 from mycelium.rules.draft import Draft
 from mycelium.rules.duties import keep_duty, keep_house, leave_duty, take_duty
-from mycelium.rules.events import publish_event, publish_events
+from mycelium.rules.events import notify_user, publish_event, publish_events
 from mycelium.rules.firing import fire_for_event, fire_on_statistic, fire_on_time, is_like, matches
 from mycelium.rules.leases import claim_task, grant, lacks_only_a_yes, renew_lease
 from mycelium.rules.outcomes import cancel_task, complete_task, expire_task, fail_task
@@ -59,6 +59,7 @@ __all__ = [
     "leave_agent",
     "leave_duty",
     "matches",
+    "notify_user",
     "numbered",
     "pause_workflow",
     "publish_event",

@@ -151,7 +151,11 @@ def unheld(task: Task, now: datetime, **fields: object) -> Task:
 
 def held(view: View, task_id: str, token: int | None) -> Task:
     """The task, if `token` is that of its present lease."""
-    task = require(view, Task, task_id)
+    return if_held(require(view, Task, task_id), token)
+
+
+def if_held(task: Task, token: int | None) -> Task:
+    """This task, if `token` is that of its present lease."""
     if task.status == "running" and task.token == token and task.lease is not None:
         return task
     if task.status == "running" and task.runs is not None:

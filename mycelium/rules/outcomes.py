@@ -13,7 +13,7 @@ from mycelium.rules.budgets import over_seconds, require_report
 from mycelium.rules.draft import Draft, about
 from mycelium.rules.ending import brief, call_off, cancel, end_task, spent_by
 from mycelium.rules.health import note_failure, note_success
-from mycelium.rules.leases import finished, held, unheld
+from mycelium.rules.leases import finished, held, if_held, unheld
 from mycelium.rules.settle import settle
 from mycelium.rules.view import Change, View, require
 
@@ -25,10 +25,10 @@ MAX_LOST: Final = 10
 
 def complete_task(view: View, task_id: str, *, token: int | None, result: dict[str, JsonValue] | None) -> Change[Task]:
     """Give the task its result. Twice with the same token is once."""
-    task = view.get(Task, task_id)
-    if task is not None and task.status == "completed" and task.token == token:
+    task = require(view, Task, task_id)
+    if task.status == "completed" and task.token == token:
         return Change(task)
-    task = held(view, task_id, token)
+    if_held(task, token)
     require_report(task)
     draft = Draft(view)
     done = end_task(draft, task, "completed", progress=1.0, result=result, error=None)
@@ -40,10 +40,10 @@ def complete_task(view: View, task_id: str, *, token: int | None, result: dict[s
 
 def fail_task(view: View, task_id: str, *, token: int | None, error: dict[str, JsonValue], retry: bool) -> Change[Task]:
     """Record a failure: pending again after a pause while attempts are left and `retry` is true, else failed."""
-    task = view.get(Task, task_id)
-    if task is not None and task.status == "failed" and task.token == token:
+    task = require(view, Task, task_id)
+    if task.status == "failed" and task.token == token:
         return Change(task)
-    task = held(view, task_id, token)
+    if_held(task, token)
     draft = Draft(view)
     return draft.change(failed(draft, task, error=error, retry=retry, source=task.agent))
 

@@ -13,6 +13,7 @@ from mycelium.errors import Conflict, NotClaimable
 from mycelium.models import Keeper, Task, TaskSpec, Workflow, WorkflowTask
 from mycelium.rules.adding import add_task, on_terms
 from mycelium.rules.creation import bound, differences
+from mycelium.rules.declaring import id_of
 from mycelium.rules.draft import Draft
 from mycelium.rules.events import publish_event
 from mycelium.rules.leases import granted, obstacle
@@ -128,7 +129,8 @@ def receive_workflow(view: View, workflow: Workflow, tasks: Sequence[WorkflowTas
     if earlier is None:
         added = create_workflow(view, workflow, tasks)
         return Change(True, puts=added.puts, events=added.events)
-    if (earlier.type, earlier.metadata) != (workflow.type, workflow.metadata):
+    ids = {id_of(workflow, task) for task in tasks}
+    if (earlier.type, earlier.metadata, {*earlier.tasks}) != (workflow.type, workflow.metadata, ids):
         raise Conflict(
             f"Workflow {workflow.id} is here already, and is another one.",
             hint="Give it an id of its own.",

@@ -86,7 +86,8 @@ async def open_worker(
             "version": own_version(),
             "concurrency": settings.worker.concurrency,
             "sources": [source.name for source in sources],
-            "executors": [*executors.types, *([model_name] if model_name else [])],
+            "swarm": settings.worker.swarm_mode,
+            "executors": list(types) or ["*"],
         }
         presence = await stack.enter_async_context(present(client, plan.capabilities, said))
         # After the presence, so that it has the last word: the tools' own server works under the same name.
@@ -118,25 +119,34 @@ async def _open_sources(
     stack: AsyncExitStack, settings: Settings, plan: Plan, client: Mycelium, types: Sequence[str]
 ) -> Sequence[Source]:
     """Where tasks come from, all of it opened on `stack`."""
-    swarm = settings.worker.swarm_mode
-    sources: list[Source] = [
-        await stack.enter_async_context(
-            open_store_source(
-                client,
-                types=types,
-                queues=plan.queues,
-                lease_seconds=settings.worker.lease_seconds,
-                addressed_only=swarm,
-            )
-        )
-    ]
+    worker, swarm = settings.worker, settings.worker.swarm_mode
     if settings.rabbitmq.host is None and swarm:
         raise InvalidInput(
             "Swarm mode takes work from RabbitMQ's queues, and no RabbitMQ is configured.",
             hint="Say where it is with RABBITMQ_HOST or --set rabbitmq.host=HOST, or use --no-swarm.",
             fields=["swarm"],
         )
+    store = open_store_source(
+        client, types=types, queues=plan.queues, lease_seconds=worker.lease_seconds, addressed_only=swarm
+    )
+    sources: list[Source] = [await stack.enter_async_context(store)]
+    if settings.rabbitmq.host is not None:
+        sources += await _open_queues(stack, settings, plan, client, types)
     return sources
+
+
+async def _open_queues(
+    stack: AsyncExitStack, settings: Settings, plan: Plan, client: Mycelium, types: Sequence[str]
+) -> Sequence[Source]:
+    """The queue of tasks. Who serves queues of the store only, relays, and leaves that one to others."""
+    from mycelium_messaging.intake import Intake
+    from mycelium_messaging.service import open_relay, open_source
+
+    broker = await stack.enter_async_context(open_relay(client, settings.rabbitmq))
+    if plan.queues:
+        return ()
+    intake = Intake(client, broker, types=types or None, lease_seconds=settings.worker.lease_seconds)
+    return [await stack.enter_async_context(open_source(broker, intake, prefetch=settings.worker.prefetch))]
 
 
 def made_up_name() -> str:

@@ -18,6 +18,7 @@ from tests.contract.suite.listings import ListingContract
 from tests.contract.suite.messages import MessageContract
 from tests.contract.suite.monitoring import MonitoringContract
 from tests.contract.suite.nesting import NestingContract
+from tests.contract.suite.notifications import NotificationContract
 from tests.contract.suite.pipelines import PipelineContract
 from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
@@ -41,6 +42,7 @@ class BackendContract(
     RetryContract,
     AgentContract,
     EventContract,
+    NotificationContract,
     WorkflowContract,
     ListingContract,
     RaceContract,
