@@ -62,6 +62,7 @@ async def test_a_worker_is_seen_from_its_start_to_its_end(ground: Ground, m: Myc
             "version": wanda.metadata["version"],
             "concurrency": 2,
             "sources": ["store"],
+            "swarm": False,
             "executors": ["broken", "code_analysis", "echo", "imported", "leave", "tool", "wait"],
         }
         ground.let_end("a")
