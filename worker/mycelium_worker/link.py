@@ -103,6 +103,11 @@ class Link:
         return self._tools if self._up is not None else ()
 
     @property
+    def why_down(self) -> str | None:
+        """Why it is down, if it is: the end of a sentence that begins with it."""
+        return None if self._up is not None else self._why_down
+
+    @property
     def known(self) -> Sequence[Tool]:
         """What it offered when it was last asked."""
         return self._tools
