@@ -20,4 +20,4 @@ async def test_a_task_is_created_and_claimed_through_the_toolbox(tmp_path: Path)
         assert isinstance(claimed, dict)
         assert "Write the report" in str(claimed)
         assert "worker-1" in (await good(toolbox, "list_tasks")).text
-        assert "not_found" in await bad(toolbox, "complete_task", task_id="task-nowhere", lease_id="x")
+        assert "not_found" in await bad(toolbox, "complete_task", task_id="task-nowhere")
