@@ -1,59 +1,64 @@
-"""One call of a tool, where nobody is there to answer a server's questions."""
+"""Asking a model with patience: what passes is waited out, as long as there is time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import anyio
-from mcp import Client
-from mcp.shared.exceptions import MCPError
-from mcp_types import HEADER_MISMATCH, CallToolResult, ElicitRequest, InputRequest, InputRequiredResult
-from pydantic import JsonValue
 
-from mycelium_worker.replies import failed, reply_of
-from mycelium_worker.toolbox import Reply
+from mycelium_worker.executor import TaskFailed
+from mycelium_worker.model import Busy, Rejected, Turn
 
-PAUSE: Final = 0.25
-"""Seconds before a server is asked again that wants to be."""
-
-NOBODY: Final = (
-    "Nobody is there to ask, so it was declined. Go another way, or say in the result what a person has to decide."
-)
-_ASKS: Final = "elicit"
-"""In what servers say who find that they cannot ask."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds. Where the provider does not say how long, each wait is twice the one before."""
 
 
-async def ask(client: Client, tool: str, arguments: Mapping[str, JsonValue]) -> Reply:
-    """What the tool answers. Raises whatever the SDK's client does."""
-    try:
-        result = await _result(client, tool, arguments)
-    except MCPError as error:
-        if _ASKS in error.message.casefold():
-            return failed(f"{error.message.rstrip('.')}. {NOBODY}")
-        if error.code != HEADER_MISMATCH:
-            raise
-        await client.list_tools()  # its schema has changed, and with it what belongs into the headers
-        result = await _result(client, tool, arguments)
-    if isinstance(result, InputRequiredResult):
-        asked = "; ".join(_question(each) for each in (result.input_requests or {}).values())
-        return failed(f"The tool wants an answer first: {asked}. {NOBODY}")
-    reply = reply_of(result)
-    return failed(f"{reply.text}\n{NOBODY}") if reply.is_error and _ASKS in reply.text.casefold() else reply
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time, as a test may want it otherwise. `jitter` gives 0 to 1."""
+
+    now: Callable[[], float] = anyio.current_time
+    sleep: Callable[[float], Awaitable[object]] = anyio.sleep
+    jitter: Callable[[], float] = random.random
 
 
-async def _result(
-    client: Client, tool: str, arguments: Mapping[str, JsonValue], state: str | None = None
-) -> CallToolResult | InputRequiredResult:
+async def ask_patiently(
+    ask: Callable[[], Awaitable[Turn]],
+    *,
+    seconds_left: Callable[[], float],
+    told: Callable[[str, float, int], Awaitable[None]],
+    pace: Pace,
+) -> Turn | None:
+    """The turn, however often it has to be asked for, or None when the time is used up.
+
+    Each wait is `told`: the reason, its seconds, and how often it was tried.
+
+    Raises:
+        TaskFailed: the model stays busy for longer than there is time, or rejects what it is asked.
+    """
+    tries = 0
     while True:
-        result = await client.session.call_tool(
-            tool, dict(arguments), request_state=state, allow_input_required=True, allow_claimed=False
-        )
-        if isinstance(result, CallToolResult) or result.input_requests:
-            return result
-        state = result.request_state
-        await anyio.sleep(PAUSE)
+        try:
+            with anyio.move_on_after(seconds_left()):
+                return await ask()
+            return None
+        except Rejected as rejected:
+            raise TaskFailed(f"The model cannot be asked: {rejected}", code=rejected.code, retry=False) from rejected
+        except Busy as busy:
+            tries += 1
+            wait = wait_after(tries, busy.retry_after, pace.jitter())
+            if wait >= seconds_left():
+                raise TaskFailed(
+                    f"The model is busy, and there is no time left to wait: {busy}", code="model_busy", tries=tries
+                ) from busy
+            await told(str(busy), wait, tries)
+            await pace.sleep(wait)
 
 
-def _question(request: InputRequest) -> str:
-    return request.params.message if isinstance(request, ElicitRequest) else f"({request.method})"
+def wait_after(tries: int, asked: float | None, jitter: float) -> float:
+    """Seconds until the next try: what the provider asked for and a little more, else longer each time."""
+    if asked is not None:
+        return asked + jitter * min(1.0, 0.1 * asked)
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10)) * (0.5 + jitter / 2)

@@ -18,9 +18,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, Implementation, Tool, ToolListChangedNotification
 from pydantic import JsonValue
 
-from mycelium_worker.asking import ask
 from mycelium_worker.replies import failed
 from mycelium_worker.servers import ServerSpec
+from mycelium_worker.tool_call import ask
 from mycelium_worker.tool_list import ToolLists
 from mycelium_worker.toolbox import Reply
 from mycelium_worker.wires import Unreachable, Wire, open_wire
