@@ -91,7 +91,7 @@ class _Pool(Toolbox):
                 return reply
         tools = await self.tools()
         down = [f"The server {link.name!r} {link.why_down}." for link in self._links.values() if link.why_down]
-        return failed(" ".join([_no_such_tool(name, tools), *down]))
+        return failed(" ".join([_no_such_tool(name, tools), *down]), again=bool(down))
 
     def stop(self) -> None:
         """End all servers, side by side; `ended` returns when they are."""
