@@ -9,8 +9,10 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import host_of, trust_of
+from mycelium_messaging.background import background
 from mycelium_messaging.consumer import Consumer
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.errors import BrokerAway
@@ -41,6 +43,11 @@ class Broker:
     def connected(self) -> bool:
         """Whether it can be published to, and what is consumed comes."""
         return self._out.connected and (self._in.connected or not self._listens)
+
+    @property
+    def trouble(self) -> MyceliumError | None:
+        """Why it is not connected, as far as the last try could tell."""
+        return self._out.trouble or (self._in.trouble if self._listens else None)
 
     async def wait_connected(self) -> None:
         """Return when it is connected.
@@ -96,14 +103,13 @@ class Broker:
         """A consumer for as long as this is open. At the end, what is not settled goes back to the queue."""
         self._listen()
         consumer = Consumer(self._in, queue, prefetch)
-        async with anyio.create_task_group() as tasks:
+        async with background() as tasks:
             tasks.start_soon(consumer.run)
             try:
                 yield consumer
             finally:
                 with anyio.CancelScope(shield=True):
                     await consumer.stop()
-                tasks.cancel_scope.cancel()
 
     @asynccontextmanager
     async def channel(self) -> AsyncGenerator[Channel]:
@@ -167,11 +173,8 @@ async def open_broker(settings: RabbitMQ, *, name: str) -> AsyncGenerator[Broker
     host_of(settings)
     await anyio.to_thread.run_sync(trust_of, settings)
     hush_pika()
-    async with anyio.create_task_group() as tasks:
+    async with background() as tasks:
         broker = Broker(settings, name, tasks)
         tasks.start_soon(broker.run)
-        try:
-            yield broker
-            await broker.drain()
-        finally:
-            tasks.cancel_scope.cancel()
+        yield broker
+        await broker.drain()

@@ -87,7 +87,7 @@ class Consumer:
             pass  # then the broker has taken all of it back
         finally:
             while self._fetched:
-                await self._fetched.pop().requeue()
+                await self._fetched.popleft().requeue()
             for turn in self._waiting:
                 if not turn.done():
                     turn.set_result(None)
