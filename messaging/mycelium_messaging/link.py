@@ -45,11 +45,11 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        return self._wire is not None
+        return self._wire is not None and self._wire.usable
 
     async def wire(self) -> Wire:
         """The connection, once there is one."""
-        while self._wire is None:
+        while self._wire is None or not self._wire.usable:
             await self._turned.wait()
         return self._wire
 
