@@ -31,12 +31,12 @@ class Broker:
     A broker that runs out of memory stops reading from connections that publish; acks must not wait behind those.
     """
 
-    def __init__(self, settings: RabbitMQ, name: str, tasks: TaskGroup) -> None:
+    def __init__(self, settings: RabbitMQ, name: str, tasks: TaskGroup, *, declares: bool = True) -> None:
         self.settings = settings
         self._tasks = tasks
         self._publisher: Publisher | None = None
-        self._out = Link(settings, f"{name} out", self._prepare)
-        self._in = Link(settings, f"{name} in")
+        self._out = Link(settings, f"{name} out", self._prepare, declares=declares)
+        self._in = Link(settings, f"{name} in", declares=declares)
         self._listens = False
 
     @property
@@ -60,6 +60,16 @@ class Broker:
                 if link.trouble is not None and not isinstance(link.trouble, BrokerAway):
                     raise link.trouble
                 await link.turn()
+
+    async def connect_now(self) -> None:
+        """Return when it is connected, after one try.
+
+        Raises why that failed: BrokerAway, BrokerRefused, TopologyDiffers or InvalidConfig.
+        """
+        while not self._out.connected:
+            if self._out.trouble is not None:
+                raise self._out.trouble
+            await self._out.turn()
 
     async def publish(
         self,
@@ -161,11 +171,11 @@ class Broker:
 
 
 @asynccontextmanager
-async def open_broker(settings: RabbitMQ, *, name: str) -> AsyncGenerator[Broker]:
+async def open_broker(settings: RabbitMQ, *, name: str, declares: bool = True) -> AsyncGenerator[Broker]:
     """The broker under these settings: at once, whether it is there or not. `name` is what its administrators read.
 
-    In the background it is connected to, and the exchange and the queues are declared, now and after every loss. At
-    the end, what was published is waited for, and every ack has arrived.
+    In the background it is connected to, and the exchange and the queues are declared, now and after every loss,
+    unless `declares` is false. At the end, what was published is waited for, and every ack has arrived.
 
     Raises:
         InvalidConfig: no host is configured, or a file that TLS needs cannot be used.
@@ -174,7 +184,7 @@ async def open_broker(settings: RabbitMQ, *, name: str) -> AsyncGenerator[Broker
     await anyio.to_thread.run_sync(trust_of, settings)
     hush_pika()
     async with background() as tasks:
-        broker = Broker(settings, name, tasks)
+        broker = Broker(settings, name, tasks, declares=declares)
         tasks.start_soon(broker.run)
         yield broker
         await broker.drain()

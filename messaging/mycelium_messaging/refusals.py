@@ -44,6 +44,12 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
             hint="Correct rabbitmq.vhost, or let an administrator add it: `rabbitmqctl add_vhost`, `set_permissions`.",
             address=address,
         )
+    if cut.code == NOT_FOUND:
+        return TopologyDiffers(
+            f"Something is missing in RabbitMQ at {address}: {cut.text}.",
+            hint="`mycelium topology --declare` makes the exchanges and queues.",
+            address=address,
+        )
     if "certificate" in cut.text.lower() or "hostname mismatch" in cut.text.lower():
         return BrokerRefused(
             f"RabbitMQ at {address} is not trusted: {cut.text}.",

@@ -386,7 +386,8 @@ def _innermost(reason: BaseException) -> str:
     inner: Any = reason
     while (next_one := _inside(inner)) is not None:
         inner = next_one
-    return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+    said = str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+    return "it does not answer in time" if "Timeout" in said else said  # which pika follows with its addresses
 
 
 def _inside(reason: Any) -> BaseException | None:
