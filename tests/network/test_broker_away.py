@@ -102,6 +102,6 @@ async def test_a_long_task_outlives_the_time_that_the_broker_gives_a_delivery(
                         await anyio.sleep(1)  # as long as this takes, not a wait for something
                     await collector.all_of(["long"])
                 assert await end(worker) == 0
-            assert await told(m, "long") == ["task.created", "task.started", "task.completed"]
+            assert await told(m, "long") == ["task.created", "task.started", "attempt.began", "task.completed"]
             assert worker.err.count("delivery acknowledgement on channel") == 1  # it has happened, and not in a loop
             assert await problems(m, ["long", *short], collector.answers) == []

@@ -52,6 +52,7 @@ async def test_what_runs_is_finished_at_the_end_and_what_was_fetched_goes_back(t
                     pass  # each look takes a while
             until.touch()
             assert await worker.ends() == 0
+        assert not any(level in worker.err for level in ("WARNING", "ERROR"))
         assert [told["ended"] for told in worker.outcomes] == ["completed"] * 2
         assert await waiting(corner, "agent_tasks") == 8
         async with team.worker("second", "--until-empty") as worker:
