@@ -159,7 +159,11 @@ class Writer:
             change = job.decide(view)
         except MyceliumError as refusal:
             return refusal
-        return None if change is None else applier.apply(change)
+        if change is None:
+            return None
+        committed = applier.apply(change)
+        view.forget(change)
+        return committed
 
     def _still_there(self) -> None:
         """Writing into a file that was removed or replaced would lose the write."""
