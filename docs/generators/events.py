@@ -28,6 +28,7 @@ MEANS: Final = {
     "task.progress": "Its holder said how far it is, or what more it took.",
     "task.released": "Its holder gave it back.",
     "task.expired": "Its lease ran out; `holder` had it.",
+    "task.retried": "It begins anew after a bad end.",
     "task.retrying": "An attempt failed; the next may begin at `at`.",
     "task.completed": "It has its result.",
     "task.failed": "It failed for good, or a value it refers to cannot be had.",

@@ -18,13 +18,13 @@ from mycelium.client.batches import BatchVerbs
 from mycelium.client.clock import SharedClock
 from mycelium.client.firing import Firing
 from mycelium.client.house import House
+from mycelium.client.messages import MessageVerbs
 from mycelium.client.meter import Meter
 from mycelium.client.notifications import NotificationVerbs
 from mycelium.client.pipeline import Pipeline
 from mycelium.client.transfer import Transfer
 from mycelium.client.triggers import TriggerVerbs
 from mycelium.client.waiting import WaitVerbs
-from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
 from mycelium.models import HOUSE, Keeper, Stats
@@ -45,7 +45,7 @@ class OpenBackend(Protocol):
 
 class Mycelium(
     BatchVerbs,
-    WorkVerbs,
+    MessageVerbs,
     ApprovalVerbs,
     AgentVerbs,
     NotificationVerbs,

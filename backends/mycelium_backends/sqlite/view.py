@@ -98,6 +98,7 @@ class SqliteView:
     def _lanes(self, request: ClaimRequest) -> list[tuple[str, ...]]:
         """The lanes that fit this agent: of tasks assigned to it, and of those for anyone."""
         plain = [(request.agent, ""), ("", "")] if lane_fits("", request.queues, request.capabilities) else []
+        plain = plain[:1] if request.addressed else plain
         others = self._other_lanes(request.agent)
         return [*plain, *(each for each in others if lane_fits(each[1], request.queues, request.capabilities))]
 

@@ -15,6 +15,7 @@ from tests.contract.suite.house import HouseContract
 from tests.contract.suite.kinds import KindsContract
 from tests.contract.suite.leases import LeaseContract
 from tests.contract.suite.listings import ListingContract
+from tests.contract.suite.messages import MessageContract
 from tests.contract.suite.monitoring import MonitoringContract
 from tests.contract.suite.nesting import NestingContract
 from tests.contract.suite.notifications import NotificationContract
@@ -35,6 +36,7 @@ from tests.contract.suite.workflows import WorkflowContract
 
 class BackendContract(
     TaskContract,
+    MessageContract,
     LeaseContract,
     DependencyContract,
     RetryContract,

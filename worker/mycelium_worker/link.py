@@ -1,0 +1,292 @@
+"""One server: kept running, asked for its tools, and called."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Final, cast
+
+import anyio
+from mcp import Client
+from mcp.client import IncomingMessage
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, Implementation, Tool, ToolListChangedNotification
+from pydantic import JsonValue
+
+from mycelium_worker.tool_call import ask
+from mycelium_worker.replies import failed
+from mycelium_worker.servers import ServerSpec
+from mycelium_worker.tool_list import ToolLists
+from mycelium_worker.toolbox import Reply
+from mycelium_worker.wires import Unreachable, Wire, open_wire
+
+log = logging.getLogger("mycelium.worker.servers")
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 60.0
+"""Seconds before a server is started again: the first time, and at most."""
+RESTART_PATIENCE: Final = 10.0
+"""Seconds that a call waits for a server that is being started."""
+LIST_SECONDS: Final = 10.0
+MOST_TIMEOUTS: Final = 3
+"""Calls in a row that take too long before a server counts as stuck."""
+OLDEST: Final = 300.0
+"""Seconds after which tools are asked for again, whatever a server said; and a tenth of that if it tells no news."""
+_UNKNOWN: Final = "unknown tool"
+"""How servers of the SDK answer a call of what is not there; others answer with an error."""
+US: Final = Implementation(name="mycelium-worker", version="0")
+
+
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """A server that answers."""
+
+    client: Client
+    wire: Wire
+
+
+class Link:
+    """Keeps one server running from `run` on, until `stop`."""
+
+    def __init__(self, server: ServerSpec, *, start_seconds: float) -> None:
+        self.server = server
+        self._start_seconds = start_seconds
+        self._up: _Up | None = None
+        self._changed = anyio.Event()
+        """Set and replaced whenever the server comes up or goes down."""
+        self._tried = anyio.Event()
+        self._over = anyio.Event()
+        self._why_down = "is being started"
+        self._failures = 0
+        self._timeouts = 0
+        self._lists = ToolLists(server.name)
+        self._listing = anyio.Lock()
+        self._tools: Sequence[Tool] = ()
+        self._good_until = -math.inf
+        self._tells_news = False
+        self._news = 0
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    async def run(self) -> None:
+        """Start the server, and start it again whenever it ends."""
+        while not self._over.is_set():
+            why = await self._once()
+            if self._over.is_set():
+                return
+            self._failures += 1
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1)) * random.uniform(0.5, 1)
+            self._go_down(why)
+            log.warning("server %s %s; it is started again in %.1f s", self.name, why, pause)
+            with anyio.move_on_after(pause):
+                await self._over.wait()
+
+    def stop(self) -> None:
+        """Let `run` end the server and return."""
+        self._over.set()
+        self._restart("is being ended")
+
+    async def tools(self) -> Sequence[Tool]:
+        """What it offers now; nothing while it is down."""
+        with anyio.move_on_after(self._start_seconds):
+            await self._tried.wait()
+        if self._up is not None and not self._is_fresh:
+            async with self._listing:
+                await self._list()
+        return self._tools if self._up is not None else ()
+
+    @property
+    def known(self) -> Sequence[Tool]:
+        """What it offered when it was last asked."""
+        return self._tools
+
+    @property
+    def _is_fresh(self) -> bool:
+        return anyio.current_time() < self._good_until
+
+    def forget_tools(self) -> None:
+        """Ask for them anew next time."""
+        self._news += 1
+        self._good_until = -math.inf
+
+    async def call(self, tool: str, arguments: Mapping[str, JsonValue], seconds: float) -> Reply | None:
+        """Call one of its tools by its own name; None where it has none such any more. Raises only cancellation."""
+        up = await self._running(min(seconds, RESTART_PATIENCE))
+        if up is None:
+            return failed(f"The server {self.name!r} {self._why_down}. Its tools are not there until it runs again.")
+        with anyio.move_on_after(seconds):
+            if await self._lacks(tool):
+                return None
+            reply = await self._asked(up, tool, arguments)
+            if reply.is_error and _UNKNOWN in reply.text.casefold():
+                self.forget_tools()
+            return None if reply.is_error and await self._lacks(tool) else reply
+        return self._took_too_long(up, tool, seconds)
+
+    async def _lacks(self, tool: str) -> bool:
+        """Whether the server is known not to have it."""
+        tools = await self.tools()
+        return self._is_fresh and self._up is not None and not any(each.name == tool for each in tools)
+
+    async def _asked(self, up: _Up, tool: str, arguments: Mapping[str, JsonValue]) -> Reply:
+        try:
+            reply = await ask(up.client, tool, arguments)
+        except MCPError as error:
+            if self._is_lost(up, error):
+                return self._lost(up)
+            self._timeouts = 0
+            if error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
+                self.forget_tools()
+            return failed(f"The server {self.name!r} refused the call: {error.message} (code {error.code}).")
+        except Exception as error:  # the boundary to what servers do and the SDK makes of it
+            log.debug("server %s: a call of %s failed", self.name, tool, exc_info=True)
+            if up.wire.end.has_come:
+                return self._lost(up)
+            return failed(f"The server {self.name!r} answered what cannot be read: {str(error)[:2000]}")
+        self._timeouts = self._failures = 0
+        return reply
+
+    def _is_lost(self, up: _Up, error: MCPError) -> bool:
+        if error.message == "Session terminated" or error.message.startswith("SSE stream ended"):
+            self._end(up, f"lost the connection: {error.message}")
+        return up.wire.end.has_come
+
+    def _lost(self, up: _Up) -> Reply:
+        if up.wire.never_sent:
+            return failed(f"The server {self.name!r} {up.wire.end.why}. Nothing was called; it is tried again.")
+        return failed(
+            f"The server {self.name!r} {up.wire.end.why} while this call was under way, and is started again. "
+            "The call may have happened, in part or whole: look before you repeat it."
+        )
+
+    def _took_too_long(self, up: _Up, tool: str, seconds: float) -> Reply:
+        self._timeouts += 1
+        more = ""
+        if self._timeouts >= MOST_TIMEOUTS:
+            self._timeouts = 0
+            more = f" So did {MOST_TIMEOUTS - 1} calls before it, and the server {self.name!r} is started again."
+            self._end(up, f"did not answer {MOST_TIMEOUTS} calls in a row")
+        return failed(
+            f"The call of {tool!r} took longer than {seconds:g} seconds and was cancelled.{more} "
+            "It may have happened, in part or whole: look before you repeat it, and ask for less at once."
+        )
+
+    async def _once(self) -> str:
+        """Run it once, and say why it ended."""
+        try:
+            async with open_wire(self.server) as wire:
+                return await self._served(wire)
+        except Unreachable as error:
+            return str(error)
+        except Exception as error:  # the boundary to what the SDK raises while it connects or leaves
+            log.debug("server %s: its connection failed", self.name, exc_info=True)
+            return f"failed: {_said(error)}"
+
+    async def _served(self, wire: Wire) -> str:
+        why = f"did not answer within {self._start_seconds:g} seconds of its start"
+        try:
+            with anyio.CancelScope(deadline=anyio.current_time() + self._start_seconds) as starting:
+                async with Client(
+                    nullcontext(wire.streams), message_handler=self._heard, client_info=US, cache=None
+                ) as client:
+                    starting.deadline = math.inf
+                    await self._serve(_Up(client, wire))
+                    why = wire.end.why
+        except Exception as error:
+            if not wire.end.has_come:
+                raise
+            log.debug("server %s: its connection ended", self.name, exc_info=error)
+        return wire.end.why or why
+
+    async def _serve(self, up: _Up) -> None:
+        if self._over.is_set():
+            return
+        self._go_up(up)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._follow, up.client)
+            await up.wire.end.wait()
+            self._go_down(up.wire.end.why)
+            tasks.cancel_scope.cancel()
+
+    async def _follow(self, client: Client) -> None:
+        """Hear from a server of the stateless era when its tools change, if it tells."""
+        try:
+            async with client.listen(tools_list_changed=True) as news:
+                self._tells_news = bool(news.honored.tools_list_changed)
+                async for _ in news:
+                    self.forget_tools()
+        except ListenNotSupportedError:
+            capability = client.server_capabilities.tools
+            self._tells_news = bool(capability and capability.list_changed)
+            return
+        except (MCPError, SubscriptionLost):
+            log.debug("server %s tells no news", self.name)
+        self._tells_news = False
+        self.forget_tools()
+
+    async def _heard(self, message: IncomingMessage) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            self.forget_tools()
+
+    async def _list(self) -> None:
+        up = self._up
+        if up is None or self._is_fresh:  # meanwhile
+            return
+        news = self._news
+        try:
+            with anyio.fail_after(LIST_SECONDS):
+                listed = await self._lists.ask(up.client)
+        except TimeoutError:
+            self._took_too_long(up, "tools/list", LIST_SECONDS)
+            log.warning("server %s did not list its tools within %g seconds", self.name, LIST_SECONDS)
+        except Exception as error:  # noqa: BLE001  the boundary to what servers answer and the SDK makes of it
+            log.warning("server %s: its tools cannot be listed: %s", self.name, _said(error))
+        else:
+            self._tools = listed.tools
+            age = OLDEST if self._tells_news else min(OLDEST, max(listed.seconds, OLDEST / 10))
+            if news == self._news:
+                self._good_until = anyio.current_time() + age
+
+    async def _running(self, patience: float) -> _Up | None:
+        with anyio.move_on_after(patience):
+            while self._up is None and not self._over.is_set():
+                await self._changed.wait()
+        return self._up
+
+    def _restart(self, why: str) -> None:
+        if self._up is not None:
+            self._end(self._up, why)
+
+    def _end(self, up: _Up, why: str) -> None:
+        up.wire.end.come(why)
+        if self._up is up:
+            self._go_down(why)
+
+    def _go_up(self, up: _Up) -> None:
+        self._up = up
+        self.forget_tools()
+        self._tell_change()
+        log.info("server %s is up", self.name)
+
+    def _go_down(self, why: str) -> None:
+        self._up = None
+        self._why_down = why
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        self._tried.set()
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+def _said(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return (str(error) or type(error).__name__)[:500]
