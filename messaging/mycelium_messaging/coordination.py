@@ -21,6 +21,7 @@ from mycelium_messaging.asked import PROMPT, unfit
 from mycelium_messaging.envelope import Envelope
 from mycelium_messaging.errors import BadMessage
 from mycelium_messaging.outgoing import COORDINATED
+from mycelium_messaging.roster import Address
 
 Kind = Literal["parallel_execution", "sequential_execution", "conditional_execution"]
 MODES: Final[Mapping[Kind, WorkflowMode]] = {
@@ -69,14 +70,14 @@ class Coordination:
     when: When | None
 
 
-def coordination(envelope: Envelope, assign: Mapping[str, Mapping[str, JsonValue]]) -> Coordination:
-    """The workflow that this message asks for; `assign` has for each agent that it names what a task then says.
+def coordination(envelope: Envelope, addresses: Mapping[str, Address]) -> Coordination:
+    """The workflow that this message asks for; `addresses` has whom it names.
 
     Raises:
         BadMessage: a field is missing, or is none; or there is no such kind of request.
     """
     request = request_in(envelope)
-    tasks = [_task(request, number, assign) for number in range(len(request.tasks))]
+    tasks = [_task(request, number, addresses) for number in range(len(request.tasks))]
     try:
         workflow = WorkflowSpec.model_validate(
             {
@@ -131,18 +132,19 @@ def _part(request: Request, number: int) -> Part:
         raise unfit(error, f"payload.tasks.{number}") from None
 
 
-def _task(request: Request, number: int, assign: Mapping[str, Mapping[str, JsonValue]]) -> dict[str, JsonValue]:
+def _task(request: Request, number: int, addresses: Mapping[str, Address]) -> dict[str, object]:
     part, said, agent = _part(request, number), request.tasks[number], _agent(request, number)
     payload: dict[str, JsonValue] = {name: value for name, value in said.items() if name not in OWN and name != "id"}
     payload |= {COORDINATED: request.coordination_id, "task_id": part.id}
     if request.type == "sequential_execution" and number:
         before = _part(request, number - 1).id
         payload["previous"] = {"$from": [before, "result"], "default": None}
-    task: dict[str, JsonValue] = {name: said[name] for name in OF_TASK if name in said}
-    return {
-        **task,
-        "name": part.id,
-        "type": part.type or PROMPT,
-        "payload": payload,
-        **(assign[agent] if agent else {}),
-    }
+    task: dict[str, object] = {name: said[name] for name in OF_TASK if name in said}
+    task |= {"name": part.id, "type": part.type or PROMPT, "payload": payload}
+    return task if agent is None else {**task, **_addressed(said, addresses[agent])}
+
+
+def _addressed(said: Mapping[str, JsonValue], address: Address) -> dict[str, object]:
+    needed = said.get("capabilities")
+    own = needed if isinstance(needed, list) else []
+    return {"assigned_to": address.assigned_to, "capabilities": [*own, *address.capabilities]}

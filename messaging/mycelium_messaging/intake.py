@@ -105,8 +105,7 @@ class Intake:
         if not self._does(kind) and not await self._others_do(kind):
             raise _unknown(kind)
         if asked.agent is not None:
-            address = (await self._roster.addressing([asked.agent]))[asked.agent]
-            spec = spec.model_copy(update=dict(address))
+            spec = (await self._roster.addressing([asked.agent]))[asked.agent].on(spec)
         return await self._m.receive_task(spec, id=asked.id, types=self._types, lease_seconds=self._lease_seconds)
 
     async def _announced(self, envelope: Envelope, store: str) -> Received:

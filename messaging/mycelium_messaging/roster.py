@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from pydantic import JsonValue
-
 from mycelium import Mycelium
-from mycelium.models import Agent, AgentQuery
+from mycelium.models import Agent, AgentQuery, TaskSpec
 from mycelium_messaging.errors import BadMessage
 
 FRESH: Final = 1.0
@@ -17,6 +16,19 @@ FRESH: Final = 1.0
 PAGE: Final = 1000
 ANY_TYPE: Final = "*"
 """Among the executors of a worker: it does tasks of all types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Whom a task is for: one agent, or all that have these capabilities."""
+
+    assigned_to: str | None = None
+    capabilities: tuple[str, ...] = ()
+
+    def on(self, spec: TaskSpec) -> TaskSpec:
+        """The task as it is for them."""
+        needed = tuple(dict.fromkeys((*spec.capabilities, *self.capabilities)))
+        return spec.model_copy(update={"assigned_to": self.assigned_to, "capabilities": needed})
 
 
 class Roster:
@@ -27,13 +39,13 @@ class Roster:
         self._agents: Sequence[Agent] = ()
         self._read_at = float("-inf")
 
-    async def addressing(self, names: Sequence[str]) -> dict[str, Mapping[str, JsonValue]]:
-        """For each of these, what makes a task theirs: the agent of that name, or whoever has it as a capability.
+    async def addressing(self, names: Sequence[str]) -> dict[str, Address]:
+        """For each of these, whom a task is for: the agent of that name, or whoever has it as a capability.
 
         Raises:
             BadMessage: one of them is neither.
         """
-        found: dict[str, Mapping[str, JsonValue]] = {}
+        found: dict[str, Address] = {}
         for name in names:
             address = self._address(name, await self._known()) or self._address(name, await self._read())
             if address is None:
@@ -41,11 +53,11 @@ class Roster:
             found[name] = address
         return found
 
-    def _address(self, name: str, agents: Sequence[Agent]) -> Mapping[str, JsonValue] | None:
+    def _address(self, name: str, agents: Sequence[Agent]) -> Address | None:
         if any(agent.name == name for agent in agents):
-            return {"assigned_to": name}
+            return Address(assigned_to=name)
         if any(name in agent.capabilities for agent in agents):
-            return {"capabilities": [name]}
+            return Address(capabilities=(name,))
         return None
 
     async def others_take(self, type: str) -> bool:

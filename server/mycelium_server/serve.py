@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
+from mcp.server import Server
 
 from mycelium.errors import InvalidInput
 from mycelium_server.assembly.server import build_server, store_at
@@ -27,15 +28,26 @@ EXPLANATION: Final = (
 async def serve_stdio(*, url: str, agent: str | None, profile: Profile = "core") -> None:
     """Serve the store at `url` until the client goes, or SIGTERM or SIGINT comes; then close it in order.
 
-    `agent` is the connection's name; one is made unless given. `MYCELIUM_LOG` is the level of logs on stderr.
+    `agent` is the connection's name; one is made unless given.
 
     Raises:
         InvalidId: `agent` is not a name.
         InvalidInput: the process was started without stdin or stdout.
     """
+    await run_over_stdio(lambda: build_server(store_at(url, agent), PROFILES[profile]))
+
+
+async def run_over_stdio(build: Callable[[], Server[Any]]) -> None:
+    """Run the server that `build` makes until the client goes, or SIGTERM or SIGINT comes; then close it in order.
+
+    `MYCELIUM_LOG` is the level of logs on stderr.
+
+    Raises:
+        InvalidInput: the process was started without stdin or stdout.
+    """
     _check_streams()
     log_to_stderr(os.environ.get("MYCELIUM_LOG") or "WARNING")
-    server = build_server(store_at(url, agent), PROFILES[profile])
+    server = build()
     by_hand = os.isatty(0)
     async with stdio_streams() as (read_stream, write_stream):
         async with _until_told_to_end() as told:

@@ -2,11 +2,13 @@
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
 import pika
+import pika.exceptions
 
 from tests.support.rabbitmq import Names
 
@@ -37,6 +39,24 @@ class Reader:
         """The next message of this queue."""
         return await anyio.to_thread.run_sync(self._one, suffix, patience)
 
+    async def until_consumed(self, suffix: str, patience: float = PATIENCE) -> None:
+        """Return when somebody consumes from this queue."""
+        await anyio.to_thread.run_sync(self._until_consumed, suffix, patience)
+
+    def _until_consumed(self, suffix: str, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        connection = self._corner.server.plain()
+        try:
+            while time.monotonic() < deadline:
+                with suppress(pika.exceptions.ChannelClosedByBroker):  # the queue may not be declared yet
+                    declared = connection.channel().queue_declare(self._corner.queue(suffix), passive=True)
+                    if declared.method.consumer_count:
+                        return
+                time.sleep(0.02)
+        finally:
+            connection.close()
+        raise AssertionError(f"nobody consumes {suffix} within {patience:g} s")
+
     async def count(self, suffix: str) -> int:
         """How many messages wait in this queue, all consumers being gone."""
         return await anyio.to_thread.run_sync(self._count, suffix)
@@ -56,14 +76,10 @@ class Reader:
         try:
             while time.monotonic() < deadline:
                 channel = connection.channel()
-                try:
+                with suppress(pika.exceptions.ChannelClosedByBroker):  # the queue may not be declared yet
                     method, properties, body = channel.basic_get(self._corner.queue(suffix), auto_ack=True)
-                except Exception as error:
-                    if "NOT_FOUND" not in str(error):
-                        raise
-                    method = None
-                if method is not None:
-                    return Message(body, method.routing_key, properties.message_id, properties.headers or {})
+                    if method is not None:
+                        return Message(body, method.routing_key, properties.message_id, properties.headers or {})
                 time.sleep(0.02)
                 if channel.is_open:
                     channel.close()

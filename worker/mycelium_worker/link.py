@@ -18,9 +18,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, Implementation, Tool, ToolListChangedNotification
 from pydantic import JsonValue
 
-from mycelium_worker.tool_call import ask
 from mycelium_worker.replies import failed
 from mycelium_worker.servers import ServerSpec
+from mycelium_worker.tool_call import ask
 from mycelium_worker.tool_list import ToolLists
 from mycelium_worker.toolbox import Reply
 from mycelium_worker.wires import Unreachable, Wire, open_wire
@@ -103,6 +103,11 @@ class Link:
         return self._tools if self._up is not None else ()
 
     @property
+    def why_down(self) -> str | None:
+        """Why it is down, if it is: the end of a sentence that begins with it."""
+        return None if self._up is not None else self._why_down
+
+    @property
     def known(self) -> Sequence[Tool]:
         """What it offered when it was last asked."""
         return self._tools
@@ -120,7 +125,8 @@ class Link:
         """Call one of its tools by its own name; None where it has none such any more. Raises only cancellation."""
         up = await self._running(min(seconds, RESTART_PATIENCE))
         if up is None:
-            return failed(f"The server {self.name!r} {self._why_down}. Its tools are not there until it runs again.")
+            said = f"The server {self.name!r} {self._why_down}. Its tools are not there until it runs again."
+            return failed(said, again=True)
         with anyio.move_on_after(seconds):
             if await self._lacks(tool):
                 return None
@@ -160,10 +166,12 @@ class Link:
 
     def _lost(self, up: _Up) -> Reply:
         if up.wire.never_sent:
-            return failed(f"The server {self.name!r} {up.wire.end.why}. Nothing was called; it is tried again.")
+            said = f"The server {self.name!r} {up.wire.end.why}. Nothing was called; it is tried again."
+            return failed(said, again=True)
         return failed(
             f"The server {self.name!r} {up.wire.end.why} while this call was under way, and is started again. "
-            "The call may have happened, in part or whole: look before you repeat it."
+            "The call may have happened, in part or whole: look before you repeat it.",
+            again=True,
         )
 
     def _took_too_long(self, up: _Up, tool: str, seconds: float) -> Reply:

@@ -58,17 +58,17 @@ class ToolLists:
 
     def _is_fit(self, tool: ServerTool) -> bool:
         problem = _problem_with(tool.input_schema) if tool.name else "it has no name"
-        if problem and problem not in self._told and len(self._told) < MOST_TOLD:
-            said = f"tool {tool.name[:64]!r} is left out: {problem}"
-            if said not in self._told:
-                self._told.add(said)
-                log.warning("server %s: %s", self._server, said)
+        if problem:
+            self._tell(f"tool {tool.name[:64]!r}: {problem}")
         return problem is None
+
+    def _tell(self, what: str) -> None:
+        if what not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(what)
+            log.warning("server %s: %s; it is left out", self._server, what)
 
 
 def _problem_with(schema: dict[str, Any]) -> str | None:
-    if schema.get("type") != "object":
-        return "its input is not an object"
     try:
         if len(json.dumps(schema)) > LARGEST_SCHEMA:
             return f"its input's schema has more than {LARGEST_SCHEMA // 1024} Ki characters"

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
-from mycelium_server.cli import bench, demo, flow, reading, worker, writing
+from mycelium_server.cli import bench, demo, flow, reading, workbench, worker, writing
 from mycelium_server.cli.options import Agent, AsJson, Backend
 from mycelium_server.cli.run import runs
 
@@ -160,5 +160,6 @@ reading.add_to(app)
 writing.add_to(app)
 flow.add_to(app)
 worker.add_to(app)
+workbench.add_to(app)
 app.command("export")(export_store)
 app.command("import")(import_store)
