@@ -14,9 +14,9 @@ import anyio.to_thread
 import pytest
 
 from mycelium import Mycelium
-from tests.network.crowd import Collector, ask, asking, collecting, declared
+from tests.network.crowd import ask, asking, collecting, declared
 from tests.network.proof import problems
-from tests.network.workers import Team, end
+from tests.network.workers import Team
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.rabbitmq import Names, rabbit_server
 from tests.support.redis import RedisServer
