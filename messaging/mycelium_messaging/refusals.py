@@ -106,8 +106,10 @@ def differing(text: str) -> TopologyDiffers:
     )
 
 
-def remedy_for(difference: Difference) -> str:
-    """What to do about it: RabbitMQ changes no arguments of what is there."""
+def remedy_for(*differences: Difference) -> str:
+    """What to do about them: RabbitMQ changes no arguments of what is there."""
     away = "Delete it once it is empty, and `mycelium topology --declare` makes it anew"
-    setting = SETTINGS.get(difference.argument)
-    return f"{away}; or set {setting} to match." if setting else f"{away}."
+    settings = [SETTINGS.get(each.argument) for each in differences]
+    if None in settings:
+        return f"{away}."
+    return f"{away}; or set {' and '.join(filter(None, settings))} to match."

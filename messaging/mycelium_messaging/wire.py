@@ -21,7 +21,7 @@ from mycelium_messaging.delivery import Delivery
 
 Pika: TypeAlias = Any
 """Something of pika's, whose own signatures tell types in part only."""
-CLOSING: Final = 5.0
+CLOSING: Final = 2.0
 """Seconds that the broker gets to say goodbye; a connection that hangs is then dropped."""
 
 

@@ -29,7 +29,7 @@ def remedy(standing: Standing) -> str:
 
     if standing.state == "missing":
         return "`mycelium topology --declare` makes it."
-    return remedy_for(standing.differences[0]) if standing.differences else ""
+    return remedy_for(*standing.differences) if standing.differences else ""
 
 
 async def dead_letters(settings: RabbitMQ, limit: int) -> tuple[Sequence[Letter], int]:
@@ -37,7 +37,8 @@ async def dead_letters(settings: RabbitMQ, limit: int) -> tuple[Sequence[Letter]
     from mycelium_messaging.letters import count_letters, list_letters
 
     async with _visit(settings) as broker:
-        return await list_letters(broker, limit), await count_letters(broker)
+        there = await count_letters(broker)
+        return await list_letters(broker, limit), there
 
 
 async def replay(settings: RabbitMQ, ids: Collection[str] | None, again: Again | None = None) -> Sequence[Letter]:

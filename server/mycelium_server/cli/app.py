@@ -81,6 +81,7 @@ def mycelium(
 @app.command()
 @runs
 async def serve(
+    context: typer.Context,
     tools: Annotated[
         Literal["core", "all"] | None,
         typer.Option(
@@ -93,10 +94,15 @@ async def serve(
     agent: Agent = None,
 ) -> None:
     """Serve one MCP client over stdin and stdout."""
-    from mycelium_server.cli.settings import configured_tools
+    from mycelium_server.cli.settings import configured, configured_tools
     from mycelium_server.serve import serve_stdio
 
-    await serve_stdio(url=backend, agent=agent, profile=tools or configured_tools(backend))
+    await serve_stdio(
+        url=backend,
+        agent=agent,
+        profile=tools or configured_tools(backend),
+        rabbitmq=lambda: configured(context, backend).settings.rabbitmq,
+    )
 
 
 @app.command()
