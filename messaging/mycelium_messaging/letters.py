@@ -6,7 +6,6 @@ long, or was rejected) carry its own header `x-death`. Both are read into the sa
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +32,7 @@ from mycelium_messaging.letter import (
     SAYS_CHARS,
     TASK,
     Letter,
+    bounded,
     letter_of,
     message_id,
     sayable,
@@ -41,7 +41,6 @@ from mycelium_messaging.link import pauses
 
 log = logging.getLogger("mycelium.messaging")
 
-HISTORY_BYTES: Final = 16 * 1024
 HEADER_BYTES: Final = 48 * 1024
 """All headers must fit in one frame, of which RabbitMQ takes 128 KiB: whatever came with more is buried without."""
 PUT_BACK: Final = 2.0
@@ -127,20 +126,9 @@ def _headers(delivery: Delivery, code: str, says: str, task: str | None, history
         EXCHANGE: delivery.exchange,
         AT: iso_8601(datetime.now(UTC)),
         TASK: task,
-        HISTORY: _bounded(history),
+        HISTORY: bounded(history),
     }
     return {name: value for name, value in said.items() if value is not None}
-
-
-def _bounded(history: Sequence[Any]) -> str | None:
-    """The newest of the history that there is room for, as JSON."""
-    if not history:
-        return None
-    for start in range(len(history)):
-        written = json.dumps(history[start:], default=str)
-        if len(written) <= HISTORY_BYTES:
-            return written
-    return None
 
 
 async def count_letters(broker: Broker) -> int:

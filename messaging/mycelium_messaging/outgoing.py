@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from mycelium.models import Event, Task, Workflow
+from mycelium_messaging.letter import HISTORY, bounded
 from mycelium_messaging.names import TASK_COMPLETED, TASK_CREATED, TASK_FAILED
 
 SOURCE: Final = "mycelium"
@@ -19,8 +20,6 @@ REPORT: Final = "agent.coordination.status"
 NOTIFICATION: Final = "user.notification"
 COORDINATED: Final = "coordination_id"
 """Where the metadata of a workflow, and the payloads of its tasks, tell of the request that it was made for."""
-MOST_HISTORY: Final = 16_000
-"""Characters: a message's headers must fit into one frame."""
 STORE: Final = "x-mycelium-store"
 """The header that names the store from whose log a message comes."""
 SUFFIX: Final = "_result"
@@ -77,8 +76,9 @@ def letter(event: Event, task: Task, history: list[JsonValue]) -> Outgoing:
         "x-mycelium-task": task.id,
         "x-mycelium-at": _said(event.time),
         "x-mycelium-attempts": task.attempt,
-        "x-mycelium-history": to_json(history).decode()[:MOST_HISTORY],
     }
+    if (told := bounded(history)) is not None:
+        headers[HISTORY] = told
     message = announcement(event, task)
     return replace(message, headers={**message.headers, **headers}, dead=True)
 
