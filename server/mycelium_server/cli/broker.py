@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mycelium.errors import NotFound
-from mycelium_server.cli.options import AsJson, Backend
+from mycelium_server.cli.options import AsJson, Backend, opened
 from mycelium_server.cli.run import REFUSED, Usage, runs
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ async def dead_letters(
 ) -> None:
     """List the messages that nobody could act on, with the reason; send them out again, or remove them.
 
-    Listing leaves them where they are. Replaying sends each as it came, under its own id, and then removes it.
+    Listing leaves them where they are. Replaying sends each as it came, under its own id, and then removes it; a task
+    that has failed is done again in its store.
     """
     if action not in ACTIONS:
         raise Usage(f"There is no action {action!r}.", hint=f"There are {', '.join(ACTIONS)}.")
@@ -68,7 +69,7 @@ async def dead_letters(
     if action in ("list", "show"):
         await _look(settings, action, ids, limit, as_json=as_json)
         return
-    await _clear(settings, action, _chosen(action, ids, all_of_them), as_json=as_json)
+    await _clear(settings, action, _chosen(action, ids, all_of_them), backend, as_json=as_json)
 
 
 def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequence[str] | None:
@@ -93,11 +94,11 @@ async def _look(settings: RabbitMQ, action: str, ids: Sequence[str] | None, limi
         show_fields(fields_of_letter(each), each.model_dump(mode="json"), as_json=as_json)
 
 
-async def _clear(settings: RabbitMQ, action: str, ids: Collection[str] | None, *, as_json: bool) -> None:
+async def _clear(settings: RabbitMQ, action: str, ids: Collection[str] | None, backend: str, *, as_json: bool) -> None:
     from mycelium_server.assembly.broker import drop, replay
     from mycelium_server.cli.output import show
 
-    done = await (replay(settings, ids) if action == "replay" else drop(settings, ids))
+    done = await (replay(settings, ids, lambda: opened(backend)) if action == "replay" else drop(settings, ids))
     if ids is not None:
         _named(done, ids)
     show(of_letters(done, len(done), word="replayed" if action == "replay" else "dropped"), as_json=as_json)
