@@ -72,7 +72,7 @@ async def dead_letters(
         return
     chosen = _chosen(action, ids, all_of_them)
     done = await (_drop(settings, chosen) if action == "drop" else _replay(settings, chosen, backend))
-    _tell(done, chosen, "dropped" if action == "drop" else "replayed", as_json=as_json)
+    _tell(done, chosen, as_json=as_json)
 
 
 def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequence[str] | None:
@@ -123,16 +123,12 @@ async def _replay(settings: RabbitMQ, ids: Collection[str] | None, backend: str)
     return await replay(settings, ids, again)
 
 
-def _tell(done: Sequence[Letter], ids: Collection[str] | None, word: str, *, as_json: bool) -> None:
+def _tell(done: Sequence[Letter], ids: Collection[str] | None, *, as_json: bool) -> None:
     from mycelium_server.cli.output import show
 
     if ids is not None:
         _named(done, ids)
-<<<<<<< HEAD
-    show(of_letters(done, len(done), word=word), as_json=as_json)
-=======
     show(of_letters(done, len(done)), as_json=as_json)
->>>>>>> bc1c46c4eb3e125e3b9000a1a01ef365f265593d
 
 
 def _named(letters: Sequence[Letter], ids: Collection[str]) -> Sequence[Letter]:
