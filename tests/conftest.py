@@ -6,6 +6,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.support.clock import FakeClock
+from tests.support.rabbitmq import Names, RabbitMissing, RabbitServer, rabbit_server
 from tests.support.redis import RedisMissing, RedisServer, redis_server
 
 
@@ -31,3 +32,23 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Generator[RabbitServer]:
+    """A node that all tests of one process share, each under names of its own; one that harms it starts its own."""
+    try:
+        with rabbit_server(tmp_path_factory.mktemp("rabbitmq")) as server:
+            yield server
+    except RabbitMissing as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def corner(rabbitmq: RabbitServer) -> Generator[Names]:
+    """Names at the shared node that no other test uses; what is declared under them is deleted afterwards."""
+    names = Names(rabbitmq)
+    yield names
+    names.remove()

@@ -1,0 +1,141 @@
+"""Publishing with confirms: any number under way at once over one channel."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from mycelium_messaging.errors import BrokerAway, QueueFull, Unroutable
+from mycelium_messaging.wire import Channel, Cut, Wire, properties_of
+
+
+@dataclass(slots=True)
+class Sent:
+    """One publish that the broker has not settled yet."""
+
+    exchange: str
+    routing_key: str
+    message_id: str
+    settled: asyncio.Future[None]
+    returned: bool = False
+
+
+class Publisher:
+    """One channel in confirm mode. When it is closed, all that is under way ends, and so does the connection."""
+
+    def __init__(self, channel: Channel, wire: Wire) -> None:
+        self._channel = channel
+        self._wire = wire
+        self._sent: dict[int, Sent] = {}
+        self._last_tag = 0
+        self._all_settled = asyncio.Event()
+
+    @classmethod
+    async def open(cls, wire: Wire) -> Publisher:
+        channel = await wire.open_channel()
+        publisher = cls(channel, wire)
+        await channel.confirm(publisher._settled, publisher._returned)
+        channel.when_gone(publisher._gone)
+        return publisher
+
+    @property
+    def open_for_more(self) -> bool:
+        return self._channel.cut is None
+
+    async def publish(
+        self, exchange: str, routing_key: str, body: bytes, message_id: str, properties: dict[str, Any]
+    ) -> None:
+        """Return when the broker has the message for good.
+
+        Raises:
+            BrokerAway, Unroutable, QueueFull
+            ValueError: AMQP has no way to write these properties.
+        """
+        sent = Sent(exchange, routing_key, message_id, asyncio.get_running_loop().create_future())
+        try:
+            self._channel.publish(exchange, routing_key, body, properties_of(message_id, **properties))
+        except Cut as cut:
+            raise _lost(cut) from None
+        self._last_tag += 1
+        self._sent[self._last_tag] = sent
+        await sent.settled
+
+    async def flush(self) -> None:
+        """Return when nothing is under way."""
+        while self._sent:
+            self._all_settled.clear()
+            await self._all_settled.wait()
+
+    def _settled(self, tag: int, up_to: bool, taken: bool) -> None:
+        if up_to:
+            for each in self._tags_up_to(tag):
+                self._settle(self._sent.pop(each), taken)
+        elif (sent := self._sent.pop(tag, None)) is not None:
+            self._settle(sent, taken)
+        if not self._sent:
+            self._all_settled.set()
+
+    def _tags_up_to(self, tag: int) -> list[int]:
+        tags: list[int] = []
+        for each in self._sent:  # in the order they were sent
+            if each > tag:
+                break
+            tags.append(each)
+        return tags
+
+    def _settle(self, sent: Sent, taken: bool) -> None:
+        if sent.settled.done():  # whoever published it was cancelled
+            return
+        if sent.returned:
+            sent.settled.set_exception(_unroutable(sent))
+        elif not taken:
+            sent.settled.set_exception(_full(sent))
+        else:
+            sent.settled.set_result(None)
+
+    def _returned(self, exchange: str, routing_key: str, message_id: str | None) -> None:
+        """The confirm follows; of several that look alike, the first one sent comes back first."""
+        for sent in self._sent.values():
+            if (sent.message_id, sent.routing_key, sent.exchange, sent.returned) == (
+                message_id,
+                routing_key,
+                exchange,
+                False,
+            ):
+                sent.returned = True
+                return
+
+    def _gone(self, cut: Cut) -> None:
+        lost, self._sent = self._sent, {}
+        for sent in lost.values():
+            if not sent.settled.done():
+                sent.settled.set_exception(_lost(cut))
+        self._all_settled.set()
+        self._wire.close_soon()
+
+
+def _lost(cut: Cut) -> BrokerAway:
+    return BrokerAway(
+        f"The connection was lost before the broker confirmed: {cut}.", hint="Publish it again; it may arrive twice."
+    )
+
+
+def _unroutable(sent: Sent) -> Unroutable:
+    return Unroutable(
+        f"No queue takes {sent.routing_key!r} from the exchange {sent.exchange!r}.",
+        hint="`mycelium topology` shows which routing keys lead where.",
+        routing_key=sent.routing_key,
+        exchange=sent.exchange,
+        message_id=sent.message_id,
+    )
+
+
+def _full(sent: Sent) -> QueueFull:
+    return QueueFull(
+        f"A queue for {sent.routing_key!r} takes no more.",
+        hint="Try again later; `mycelium topology` shows how full the queues are, rabbitmq.max_length is their limit.",
+        routing_key=sent.routing_key,
+        exchange=sent.exchange,
+        message_id=sent.message_id,
+    )

@@ -1,0 +1,97 @@
+"""The exchange and the queues, as the broker should have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mycelium.settings.network import RabbitMQ
+from mycelium_messaging import names
+from mycelium_messaging.refusals import PRECONDITION_FAILED, differing
+from mycelium_messaging.wire import Channel, Cut, Wire
+
+DEAD_LETTERS_MAX: Final = 100_000
+"""How many dead letters are kept; the oldest give way, since nobody would ever hear of a refused one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue: what binds it to which exchange, and what the broker is told about it."""
+
+    name: str
+    exchange: str
+    bindings: Sequence[str]
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def kind(self) -> str:
+        return str(self.arguments["x-queue-type"])
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that is declared, in the order it must be."""
+
+    exchanges: Sequence[Exchange]
+    queues: Sequence[Queue]
+
+
+def topology_of(settings: RabbitMQ) -> Topology:
+    """What these settings ask for."""
+    exchange, letters = settings.exchange, names.dead_letter_exchange(settings)
+    arguments = _arguments(settings, letters)
+    queues = [
+        Queue(names.queue(settings, suffix), exchange, bindings, arguments)
+        for suffix, bindings in names.BINDINGS.items()
+    ]
+    buried = {"x-queue-type": settings.queue_type, "x-max-length": DEAD_LETTERS_MAX, "x-overflow": "drop-head"}
+    return Topology(
+        [Exchange(exchange, "topic"), Exchange(letters, "topic")],
+        [*queues, Queue(names.dead_letter_queue(settings), letters, ["#"], buried)],
+    )
+
+
+def _arguments(settings: RabbitMQ, letters: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "x-queue-type": settings.queue_type,
+        "x-message-ttl": settings.message_ttl_seconds * 1000,
+        "x-max-length": settings.max_length,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": letters,
+    }
+    if settings.queue_type == "quorum":  # kept until the dead-letter queue has confirmed it; a classic queue cannot
+        arguments["x-dead-letter-strategy"] = "at-least-once"
+    return arguments
+
+
+async def declare(wire: Wire, settings: RabbitMQ) -> None:
+    """Make sure that all of it is there; what is there already stays as it is.
+
+    Raises:
+        TopologyDiffers: an exchange or queue was declared with other arguments.
+        Cut: this user may not, or the connection is gone.
+    """
+    channel = await wire.open_channel()
+    try:
+        await _declare(channel, topology_of(settings))
+    except Cut as cut:
+        if cut.code == PRECONDITION_FAILED:
+            raise differing(cut.text) from None
+        raise
+    await channel.close()
+
+
+async def _declare(channel: Channel, topology: Topology) -> None:
+    for exchange in topology.exchanges:
+        await channel.declare_exchange(exchange.name, exchange.kind)
+    for queue in topology.queues:
+        await channel.declare_queue(queue.name, queue.arguments)
+        for key in queue.bindings:
+            await channel.bind(queue.name, queue.exchange, key)
