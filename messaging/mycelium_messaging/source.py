@@ -6,6 +6,8 @@ import time
 from collections import deque
 from typing import Final
 
+import anyio
+
 from mycelium_messaging.connection import Broker, Consumer, Delivery
 from mycelium_messaging.intake import Intake, MessageJob
 
@@ -27,9 +29,12 @@ class MessageSource:
         self._busy_at = time.monotonic()
 
     async def ready(self) -> None:
-        """Return when a message is there. Whoever is cancelled here has taken none."""
+        """Return when a message is there; never, once it was drained. Whoever is cancelled here has taken none."""
         if not self._next:
-            self._next.append(await self._consumer.get())
+            try:
+                self._next.append(await self._consumer.get())
+            except anyio.EndOfStream:
+                await anyio.sleep_forever()
             self._busy_at = time.monotonic()
 
     async def take(self) -> MessageJob | None:
