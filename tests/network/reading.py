@@ -12,7 +12,8 @@ import pika.exceptions
 
 from tests.support.rabbitmq import Names
 
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds: a bound for a broken build, never reached otherwise."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,24 @@ class Reader:
     async def one(self, suffix: str, patience: float = PATIENCE) -> Message:
         """The next message of this queue."""
         return await anyio.to_thread.run_sync(self._one, suffix, patience)
+
+    async def until_consumed(self, suffix: str, patience: float = PATIENCE) -> None:
+        """Return when somebody consumes from this queue."""
+        await anyio.to_thread.run_sync(self._until_consumed, suffix, patience)
+
+    def _until_consumed(self, suffix: str, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        connection = self._corner.server.plain()
+        try:
+            while time.monotonic() < deadline:
+                with suppress(pika.exceptions.ChannelClosedByBroker):  # the queue may not be declared yet
+                    declared = connection.channel().queue_declare(self._corner.queue(suffix), passive=True)
+                    if declared.method.consumer_count:
+                        return
+                time.sleep(0.02)
+        finally:
+            connection.close()
+        raise AssertionError(f"nobody consumes {suffix} within {patience:g} s")
 
     async def count(self, suffix: str) -> int:
         """How many messages wait in this queue, all consumers being gone."""

@@ -57,12 +57,10 @@ def timed_out(task: Task, seconds: float) -> Failure:
 
 def alone(error: BaseException) -> BaseException:
     """The one exception in the groups that task groups make of it."""
-    while isinstance(error, BaseExceptionGroup):
-        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        if len(inner) != 1:
-            break
-        error = inner[0]
-    return error
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return alone(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 def cut(text: str) -> str:

@@ -32,15 +32,20 @@ async def open_toolbox(
 
     `tool_seconds` bounds a call that says nothing else, `start_seconds` the wait for a server to answer at all.
     """
+    raised: Exception | None = None
     async with anyio.create_task_group() as tasks:
         pool = _Pool(servers, tasks, tool_seconds=tool_seconds, start_seconds=start_seconds)
         try:
             yield pool
+        except Exception as error:  # noqa: BLE001  the caller's own, which should not come back in a group
+            raised = error
         finally:
             pool.stop()
             with anyio.move_on_after(CLOSE_SECONDS):
                 await pool.ended()
             tasks.cancel_scope.cancel()
+    if raised is not None:
+        raise raised
 
 
 class _Pool(Toolbox):
@@ -84,7 +89,9 @@ class _Pool(Toolbox):
             )
             if reply is not None:
                 return reply
-        return _no_such_tool(name, await self.tools())
+        tools = await self.tools()
+        down = [f"The server {link.name!r} {link.why_down}." for link in self._links.values() if link.why_down]
+        return failed(" ".join([_no_such_tool(name, tools), *down]), again=bool(down))
 
     def stop(self) -> None:
         """End all servers, side by side; `ended` returns when they are."""
@@ -122,11 +129,11 @@ def _offered(name: str, server: str, tool: ServerTool) -> Tool:
     )
 
 
-def _no_such_tool(name: str, tools: Sequence[Tool]) -> Reply:
+def _no_such_tool(name: str, tools: Sequence[Tool]) -> str:
     names = [tool.name for tool in tools]
     near = get_close_matches(name, names, n=3) or [each for each in names if each.endswith(f"__{name}")]
     if near:
-        return failed(f"There is no tool {name[:100]!r} now. Did you mean {' or '.join(near)}?")
+        return f"There is no tool {name[:100]!r} now. Did you mean {' or '.join(near)}?"
     some = ", ".join(names[:MOST_NAMED]) or "none at all"
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return failed(f"There is no tool {name[:100]!r} now. There are: {some}{more}.")
+    return f"There is no tool {name[:100]!r} now. There are: {some}{more}."

@@ -30,9 +30,9 @@ LARGEST_PICTURE: Final = 5 * 1024 * 1024
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
-def failed(text: str) -> Reply:
-    """A reply that says what went wrong."""
-    return Reply(text=_cut(text), is_error=True)
+def failed(text: str, *, again: bool = False) -> Reply:
+    """A reply that says what went wrong, and whether that lay with the server."""
+    return Reply(text=_cut(text), is_error=True, again=again)
 
 
 def reply_of(result: CallToolResult) -> Reply:

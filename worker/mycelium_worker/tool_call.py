@@ -17,17 +17,29 @@ from mycelium_worker.toolbox import Reply
 PAUSE: Final = 0.25
 """Seconds before a server is asked again that wants to be."""
 
+NOBODY: Final = (
+    "Nobody is there to ask, so it was declined. Go another way, or say in the result what a person has to decide."
+)
+_ASKS: Final = "elicit"
+"""In what servers say who find that they cannot ask."""
+
 
 async def ask(client: Client, tool: str, arguments: Mapping[str, JsonValue]) -> Reply:
     """What the tool answers. Raises whatever the SDK's client does."""
     try:
         result = await _result(client, tool, arguments)
     except MCPError as error:
+        if _ASKS in error.message.casefold():
+            return failed(f"{error.message.rstrip('.')}. {NOBODY}")
         if error.code != HEADER_MISMATCH:
             raise
         await client.list_tools()  # its schema has changed, and with it what belongs into the headers
         result = await _result(client, tool, arguments)
-    return reply_of(result) if isinstance(result, CallToolResult) else _nobody_to_ask(result)
+    if isinstance(result, InputRequiredResult):
+        asked = "; ".join(_question(each) for each in (result.input_requests or {}).values())
+        return failed(f"The tool wants an answer first: {asked}. {NOBODY}")
+    reply = reply_of(result)
+    return failed(f"{reply.text}\n{NOBODY}") if reply.is_error and _ASKS in reply.text.casefold() else reply
 
 
 async def _result(
@@ -41,14 +53,6 @@ async def _result(
             return result
         state = result.request_state
         await anyio.sleep(PAUSE)
-
-
-def _nobody_to_ask(result: InputRequiredResult) -> Reply:
-    asked = "; ".join(_question(each) for each in (result.input_requests or {}).values())
-    return failed(
-        f"The tool wants an answer first, and nobody is there to ask: {asked}. "
-        "It was declined. Go another way, or say in the result what a person has to decide."
-    )
 
 
 def _question(request: InputRequest) -> str:

@@ -27,12 +27,12 @@ from mycelium_worker.tally import Outcome
 from mycelium_worker.worker import Worker
 
 if TYPE_CHECKING:
-    from mycelium_worker.servers import ServerSpec
     from pydantic import JsonValue
 
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
     from mycelium_worker.model import Model
+    from mycelium_worker.servers import ServerSpec
     from mycelium_worker.source import Source
     from mycelium_worker.toolbox import Toolbox
 

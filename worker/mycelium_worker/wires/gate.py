@@ -21,8 +21,10 @@ log = logging.getLogger("mycelium.worker.servers")
 
 MOST_REQUESTS: Final = 32
 """Requests of a server that are not answered yet; more are dropped."""
-LEAST_COST: Final = LARGEST // 1024
-"""What the smallest message counts, in bytes: so 1,024 of them within a second."""
+LEAST_COST: Final = LARGEST // 8192
+"""What the smallest message counts, in bytes: so 8,192 of them within a second."""
+NEEDED: Final = ("name", "title", "description", "inputSchema")
+"""Of a tool. Without its output's schema, a reply that does not fit that can still be read."""
 HEARD: Final = frozenset({"notifications/tools/list_changed", "notifications/subscriptions/acknowledged"})
 
 
@@ -74,16 +76,23 @@ class Gate:
     def _leave_out_broken(self, result: dict[str, Any]) -> None:
         tools: object = result.get("tools")
         if isinstance(tools, list):
-            result["tools"] = [each for each in cast("list[object]", tools) if self._is_tool(each)]
+            result["tools"] = [kept for each in cast("list[object]", tools) if (kept := self._kept(each))]
 
-    def _is_tool(self, value: object) -> bool:
+    def _kept(self, value: object) -> dict[str, Any] | None:
+        """What is needed of a tool; None where it is none."""
+        tool = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        kept = {key: tool[key] for key in NEEDED if tool.get(key) is not None}
         try:
-            Tool.model_validate(value, by_name=False)
+            Tool.model_validate(kept, by_name=False)
         except ValidationError as error:
-            name = cast("dict[object, object]", value).get("name") if isinstance(value, dict) else None
-            self._tell(f"tool {str(name)[:64]!r}: {error.errors(include_url=False)[0]['msg']}")
-            return False
-        return True
+            first = error.errors(include_url=False, include_input=False)[0]
+            problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        else:
+            if kept["inputSchema"].get("type") == "object":
+                return kept
+            problem = "its input is not an object"
+        self._tell(f"tool {str(tool.get('name'))[:64]!r}: {problem}")
+        return None
 
     def _tell(self, what: str) -> None:
         if what not in self._told and len(self._told) < 100:

@@ -6,17 +6,20 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
-from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.resolve import Elicit, Resolve
+from mcp.server.subscriptions import InMemorySubscriptionBus
+from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types import AudioContent, CallToolResult, ImageContent, ResourceLink, TextContent
 from pydantic import BaseModel
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-server = MCPServer("odd")
+news = InMemorySubscriptionBus()
+server = MCPServer("odd", subscriptions=news)
 gates: dict[str, anyio.Event] = {}
-__all__ = ["Image", "server"]
 
 
 @server.tool()
@@ -116,6 +119,16 @@ async def wants_a_person(ctx: Context[Any]) -> str:
     return answer.action
 
 
+def ask_for_consent() -> Elicit[Consent]:
+    return Elicit("May I delete it all?", Consent)
+
+
+@server.tool()
+async def needs_consent(consent: Annotated[Consent, Resolve(ask_for_consent)]) -> str:
+    """Ask before it does anything, as servers of the stateless era do."""
+    return f"consent: {consent.yes}"
+
+
 @server.tool()
 async def chatter(bytes_to_stderr: int) -> str:
     """Write to stderr."""
@@ -133,6 +146,7 @@ async def grow(ctx: Context[Any]) -> str:
 
     server.remove_tool("echo")
     server.add_tool(shout, description="Say it loudly.")
+    await news.publish(ToolsListChanged())
     await ctx.session.send_tool_list_changed()
     return "grown"
 
