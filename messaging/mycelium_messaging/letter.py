@@ -20,12 +20,12 @@ AT: Final = f"{OURS}at"
 TASK: Final = f"{OURS}task"
 HISTORY: Final = f"{OURS}history"
 REPLAYED: Final = f"{OURS}replayed"
-"""How often the message was sent out again from the dead letters; the only one of our headers that it keeps then."""
+"""How often the message was sent out again from the dead letters."""
+TASK_FAILED_FOR_GOOD: Final = "task_failed"
+"""The reason of a letter about a task that has used up its attempts."""
 DEATH: Final = "x-death"
 DEATHS: Final = (DEATH, "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason", "x-delivery-count")
 SAYS_CHARS: Final = 1000
-HISTORY_BYTES: Final = 16 * 1024
-"""Headers must fit in one frame."""
 PREVIEW: Final = 200
 
 
@@ -57,17 +57,6 @@ def message_id(delivery: Delivery) -> str:
     if delivery.message_id:
         return delivery.message_id
     return "sha-" + hashlib.sha256(delivery.routing_key.encode() + b"\n" + delivery.body).hexdigest()[:32]
-
-
-def bounded(history: Sequence[Any]) -> str | None:
-    """The newest of the history that there is room for, as JSON."""
-    if not history:
-        return None
-    for start in range(len(history)):
-        written = json.dumps(history[start:], default=str)
-        if len(written) <= HISTORY_BYTES:
-            return written
-    return None
 
 
 def letter_of(delivery: Delivery) -> Letter:

@@ -24,6 +24,7 @@ def test_these_are_the_commands(mycelium: Command) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_names_its_variable(mycelium: Command, command: str) -> None:
     help = " ".join(mycelium.succeed(command, "--help").out.split())
+    help = help.replace(" / --no-", " or no-")  # the other half of a flag that is on or off
     flags = re.findall(r"(?:^| )(--[a-z-]+)(?= )(.*?)(?=(?: -[a-z],)? --[a-z-]+ |$)", help.partition("Options:")[2])
     assert {"--backend", "--help"} <= {flag for flag, _ in flags}
     for flag, said in flags:

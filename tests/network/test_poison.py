@@ -1,102 +1,57 @@
-"""Tasks that fail each time, or take their worker down: parked with their history, listed, and done again."""
+"""A task that failed for good parks as a dead letter, and is done again when somebody says so."""
 
 import json
-from typing import Any
+import os
+import subprocess
+from pathlib import Path
 
 import anyio
-import pytest
-from pydantic import JsonValue
+import anyio.to_thread
 
 from mycelium import Mycelium
-from mycelium_messaging.letter import HISTORY
-from mycelium_messaging.outgoing import letter
-from tests.network.crowd import PATIENCE, ask, asking, collecting, declared, waiting
-from tests.network.workers import Team, command, end
+from tests.network.reading import Reader
+from tests.network.test_relay import relaying
+from tests.network.test_seed import MYCELIUM
 from tests.support.rabbitmq import Names
-from tests.support.store import told
+
+PATIENCE = 60.0
+"""Seconds: a bound for a broken build, never reached otherwise."""
 
 
-async def parked(team: Team, corner: Names, count: int) -> list[dict[str, Any]]:
-    """The dead letters as the command lists them, once there are so many."""
-    with anyio.fail_after(PATIENCE):
-        while await waiting(corner, "dead_letters") < count:
-            pass  # each look takes a while
-    return json.loads(await command(team, "dead-letters", "list", "--json"))["letters"]
+async def command(corner: Names, url: str, *args: str) -> str:
+    """What `mycelium` prints."""
+    settings = [f"rabbitmq.{name}={value}" for name, value in {
+        "host": "127.0.0.1", "port": corner.server.port, "exchange": corner.name, "queue_prefix": corner.name,
+    }.items()]  # fmt: skip
+    flags = [flag for each in settings for flag in ("--set", each)]
+    line = [str(MYCELIUM), *flags, *args, "--backend", url]
+    done = await anyio.to_thread.run_sync(
+        lambda: subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ})
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def steps(parked: dict[str, Any]) -> list[str]:
-    return [step["type"] for step in parked["history"]]
-
-
-@pytest.mark.parametrize("swarm", ["--swarm", "--no-swarm"])
-async def test_a_task_that_fails_each_time_is_parked_and_done_again_when_replayed(
-    team: Team, corner: Names, swarm: str
-) -> None:
-    await declared(corner)
-    mended = team.folder / "mended"
-    await ask(corner, [asking("bad", "break", unless=str(mended), max_attempts=2), asking("good", "note")])
-    async with Mycelium.open(team.url, agent="ada") as m, team.worker("worker", swarm) as worker:
-        (found,) = await parked(team, corner, 1)
-        assert (found["task"], found["reason"], found["says"]) == ("bad", "task_failed", "attempt 2 went wrong")
-        assert steps(found) == [
-            "task.created", "task.started", "task.retrying", "task.ready", "task.started", "task.failed",
-        ]  # fmt: skip
-        mended.touch()
-        replayed = json.loads(await command(team, "dead-letters", "replay", found["id"], "--json"))
-        assert [each["task"] for each in replayed["letters"]] == ["bad"]
-        assert (await m.wait_for(["bad", "good"], wait_seconds=PATIENCE)).succeeded
-        assert await waiting(corner, "dead_letters") == 0
-        assert await end(worker) == 0
-    async with collecting(corner) as collector:
+async def test_a_parked_task_is_listed_with_its_history_and_done_again(tmp_path: Path, corner: Names) -> None:
+    url = f"sqlite:///{tmp_path / 'team.db'}"
+    async with relaying(url, corner) as m:
+        task = await m.create_task("poison", max_attempts=2, retry_backoff=0)
+        await fail_for_good(m, task.id)
         with anyio.fail_after(PATIENCE):
-            await collector.all_of(["bad", "good"])
-    assert [each["status"] for each in collector.answers.by_task["bad"].values()] == ["failed", "completed"]
+            while await Reader(corner).count("dead_letters") == 0:  # noqa: ASYNC110 - the broker tells nobody
+                await anyio.sleep(0.05)
+        (letter,) = json.loads(await command(corner, url, "dead-letters", "--json"))["letters"]
+        assert (letter["reason"], letter["task"], letter["says"]) == ("task_failed", task.id, "broken")
+        told = [each["type"] for each in letter["history"]]
+        assert told == ["task.created", "task.started", "task.retrying", "task.started", "task.failed"]
+        assert await Reader(corner).count("dead_letters") == 1
+        await command(corner, url, "dead-letters", "replay", letter["id"])
+        assert await Reader(corner).count("dead_letters") == 0
+        assert await m.claim_task(task.id) is not None
+        await m.complete_task(task.id, {"ok": True})
 
 
-async def test_a_long_history_loses_its_beginning() -> None:
-    async with Mycelium.open("memory:", agent="ada") as m:
-        task = await m.create_task("bad")
-        (event,) = (await m.latest_events(limit=1)).events
-    history: list[JsonValue] = [{"type": f"step-{number}", "error": "x" * 1000} for number in range(50)]
-    header = letter(event, task, history).headers[HISTORY]
-    kept = json.loads(str(header))
-    assert kept == history[-len(kept) :]
-    assert len(kept) >= 10
-
-
-async def test_a_task_that_takes_workers_down_is_parked_in_the_end(team: Team, corner: Names) -> None:
-    await declared(corner)
-    mended = team.folder / "mended"
-    await ask(corner, [asking("deadly", "kill", unless=str(mended)), *(asking(f"good-{n}", "note") for n in range(20))])
-    over = anyio.Event()
-    killed = 0
-
-    async def keep_one(number: int) -> None:
-        nonlocal killed
-        lives = 0
-        while not over.is_set():
-            async with team.worker(f"worker-{number}-{lives}", MYCELIUM_WORKER_LEASE_SECONDS="1") as worker:
-                lives += 1
-                if await worker.process.wait() != 0:
-                    killed += 1
-
-    async with Mycelium.open(team.url, agent="ada") as m:
-        letters: list[dict[str, Any]] = []
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_one, 0)
-            tasks.start_soon(keep_one, 1)
-            letters += await parked(team, corner, 1)
-            over.set()
-            tasks.cancel_scope.cancel()
-        (found,) = letters
-        assert (found["task"], found["says"]) == ("deadly", f"lost with its holder, at attempt {killed}")
-        assert steps(found).count("task.expired") == killed - 1
-        task = await m.get_task("deadly")
-        assert (task.status, task.attempt) == ("failed", killed)
-        mended.touch()
-        async with team.worker("last") as worker:
-            await command(team, "dead-letters", "replay", "--all")
-            ids = ["deadly", *(f"good-{n}" for n in range(20))]
-            assert (await m.wait_for(ids, wait_seconds=PATIENCE)).succeeded
-            assert await end(worker) == 0
-        assert (await told(m, "deadly")).count("task.completed") == 1
+async def fail_for_good(m: Mycelium, task_id: str) -> None:
+    for _ in range(2):
+        await m.claim_task(task_id)
+        await m.fail_task(task_id, "broken")

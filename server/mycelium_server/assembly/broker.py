@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
-
-from mycelium import Mycelium
-from mycelium.errors import IllegalTransition, NotFound
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mycelium.settings.network import RabbitMQ
     from mycelium_messaging.connection import Broker
     from mycelium_messaging.letter import Letter
+    from mycelium_messaging.letters import Again
     from mycelium_messaging.survey import Standing
 
 NAME = "mycelium command"
-OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[Mycelium]]
 
 
 async def survey_topology(settings: RabbitMQ, *, declares: bool) -> Sequence[Standing]:
@@ -35,45 +32,21 @@ def remedy(standing: Standing) -> str:
     return remedy_for(*standing.differences) if standing.differences else ""
 
 
-async def dead_letters(settings: RabbitMQ, limit: int) -> tuple[Sequence[Letter], int]:
-    """The oldest dead letters, and how many there are."""
+async def dead_letters(settings: RabbitMQ) -> tuple[Sequence[Letter], int]:
+    """The oldest thousand dead letters, and how many there are."""
     from mycelium_messaging.letters import count_letters, list_letters
 
     async with _visit(settings) as broker:
         there = await count_letters(broker)
-        return await list_letters(broker, limit), there
+        return await list_letters(broker), there
 
 
-async def replay(settings: RabbitMQ, ids: Collection[str] | None, store: OpenStore) -> Sequence[Letter]:
-    """Send dead letters out again (None: all). A task that the store has is done again there instead.
-
-    Raises:
-        IllegalTransition: a task that failed cannot be done again; its letter and those behind it are still there.
-    """
+async def replay(settings: RabbitMQ, ids: Collection[str] | None, again: Again | None = None) -> Sequence[Letter]:
+    """Send dead letters out again (None: all). One about a task goes to `again` first, which may see to it itself."""
     from mycelium_messaging.letters import replay_letters
 
-    async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(_visit(settings))
-        opened: list[Mycelium] = []
-
-        async def again(letter: Letter) -> bool:
-            if not opened:  # not before it is needed: most letters are about no task
-                opened.append(await stack.enter_async_context(store()))
-            return await _retry(opened[0], str(letter.task))
-
+    async with _visit(settings) as broker:
         return await replay_letters(broker, ids, again)
-
-
-async def _retry(m: Mycelium, task_id: str) -> bool:
-    """Have a task done again, unless somebody saw to that before; False where the store does not know it."""
-    try:
-        await m.retry_task(task_id)
-    except NotFound:
-        return False
-    except IllegalTransition:
-        if (await m.get_task(task_id)).status in {"failed", "cancelled"}:
-            raise
-    return True
 
 
 async def drop(settings: RabbitMQ, ids: Collection[str] | None) -> Sequence[Letter]:
