@@ -9,17 +9,16 @@ plain pika; those of Celery and taskiq are counted in Redis, which costs nothing
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
-from benchmarks.figures import Figure, middle
-from benchmarks.network_jobs import MessageJobs
-from benchmarks.network_workers import RIVALS, Engine, bare, celery, cpu_seconds, dramatiq, mycelium, running, taskiq
-from tests.support.rabbitmq import Names, RabbitMissing, RabbitServer, rabbit_server
+from benchmarks.figures import middle
+from benchmarks.network_workers import Engine, cpu_seconds, running
+from tests.support.rabbitmq import RabbitMissing, RabbitServer, rabbit_server
 from tests.support.redis import RedisMissing, RedisServer, redis_server
 
 WARMING: Final = 500

@@ -34,7 +34,9 @@ class Bare:
 
     def _may_publish(self, channel: Any) -> None:
         self._out = channel
-        channel.confirm_delivery(self._confirmed, callback=lambda _: self._connection.channel(on_open_callback=self._may_take))
+        channel.confirm_delivery(
+            self._confirmed, callback=lambda _: self._connection.channel(on_open_callback=self._may_take)
+        )
 
     def _may_take(self, channel: Any) -> None:
         self._in = channel

@@ -9,7 +9,6 @@ import dramatiq.brokers.rabbitmq  # pyright: ignore[reportMissingImports]
 import redis
 
 
-
 class Broker(dramatiq.brokers.rabbitmq.RabbitmqBroker):  # pyright: ignore
     """Its own way of choosing the type of queues is none."""
 

@@ -20,9 +20,9 @@ RIVALS: Final = ROOT / ".venv-rivals"
 """A virtual environment of their own: what they need is not what Mycelium needs."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 ENTRY_POINT: Final = f"[mycelium.executors]\n{TYPE} = network_noop:noop\n"
-EXECUTOR: Final = '''async def noop(attempt):
+EXECUTOR: Final = """async def noop(attempt):
     return {}
-'''
+"""
 
 
 @dataclass(frozen=True, slots=True)
