@@ -15,7 +15,7 @@ PROGRAM = """
 import gc, json, sys
 import anyio
 from mycelium import Mycelium
-from mycelium_worker.executors import Executors
+from mycelium_worker.executors.registry import Executors
 from mycelium_worker.store_source import open_store_source
 from mycelium_worker.worker import Worker
 from tests.worker.loop import NoTools
