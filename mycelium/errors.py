@@ -6,6 +6,7 @@
     │   ├── InvalidCursor       invalid_cursor
     │   ├── TooLarge            too_large
     │   ├── InvalidConfig       invalid_config
+    │   │   └── InvalidMcpFile  invalid_mcp_file
     │   ├── UnknownDependency   unknown_dependency
     │   ├── UnknownReference    unknown_reference
     │   ├── InvalidSchedule     invalid_schedule
@@ -84,6 +85,12 @@ class InvalidConfig(InvalidInput):
     """A setting is wrong, in the configuration's file, a variable or a flag."""
 
     code = "invalid_config"
+
+
+class InvalidMcpFile(InvalidConfig):
+    """The file with the MCP servers cannot be used as it is."""
+
+    code = "invalid_mcp_file"
 
 
 def _few(names: Sequence[str]) -> Sequence[str]:

@@ -97,6 +97,7 @@ class MemoryBackend:
             and task.assigned_to in (None, request.agent)
             and (not request.types or task.type in request.types)
             and lane_fits(task.lane, request.queues, request.capabilities)
+            and not (request.addressed and task.assigned_to is None and not task.lane)
         ]
         if not fitting:
             return None

@@ -7,11 +7,12 @@ from typing import Final
 
 from generators.blocks import code, table
 from generators.source import calls
-from mycelium.models import AGENTS, TASKS, TRIGGERS, WORKFLOWS
+from mycelium.models import AGENTS, TASKS, TRIGGERS, USERS, WORKFLOWS
 
-CHANNELS: Final = {"TASKS": TASKS, "AGENTS": AGENTS, "WORKFLOWS": WORKFLOWS, "TRIGGERS": TRIGGERS}
+CHANNELS: Final = {"TASKS": TASKS, "AGENTS": AGENTS, "WORKFLOWS": WORKFLOWS, "TRIGGERS": TRIGGERS, "USERS": USERS}
 SHARED: Final = {
     "about(task)": ("task_id", "task_type", "workflow_id", "hops"),
+    "task": ("task_id", "task_type", "workflow_id", "hops"),
     "about_workflow(workflow)": ("workflow_id", "workflow_type", "hops"),
     "made": ("task_id", "workflow_id"),
     "about": ("cause", "hops"),
@@ -27,6 +28,7 @@ MEANS: Final = {
     "task.progress": "Its holder said how far it is, or what more it took.",
     "task.released": "Its holder gave it back.",
     "task.expired": "Its lease ran out; `holder` had it.",
+    "task.retried": "It begins anew after a bad end.",
     "task.retrying": "An attempt failed; the next may begin at `at`.",
     "task.completed": "It has its result.",
     "task.failed": "It failed for good, or a value it refers to cannot be had.",
@@ -59,6 +61,7 @@ MEANS: Final = {
     "trigger.edited": "A person changed what it says, in a file.",
     "trigger.adopted": "A file brought it as another copy of the store wrote it, and no event told of that.",
     "trigger.removed": "It was removed, or its file was.",
+    "user.notification": "Somebody, the event's source, tells a person something, perhaps about a task.",
 }
 OUTCOMES: Final = sorted(f"workflow.{status}" for status in ("completed", "failed", "cancelled"))
 CHOSEN: Final = {

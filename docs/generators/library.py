@@ -17,6 +17,7 @@ from mycelium.client.batches import BatchVerbs
 from mycelium.client.events import EventVerbs
 from mycelium.client.housekeeping import Housekeeping
 from mycelium.client.monitor import MonitorVerbs
+from mycelium.client.notifications import NotificationVerbs
 from mycelium.client.pipeline import Call, Pipeline
 from mycelium.client.tasks import TaskVerbs
 from mycelium.client.transfer import Transfer
@@ -32,6 +33,7 @@ PARTS: Final = (
     ("Do work", WorkVerbs),
     ("Say and see who is there", AgentVerbs),
     ("Events", EventVerbs),
+    ("Tell people", NotificationVerbs),
     ("Workflows", WorkflowVerbs),
     ("Triggers", TriggerVerbs),
     ("For people: approvals", ApprovalVerbs),

@@ -14,9 +14,11 @@ import anyio
 
 from generators.replies import Clock
 from mycelium import Mycelium, MyceliumError
+from mycelium.errors import InvalidMcpFile
 from mycelium_backends.memory import MemoryBackend
 from mycelium_backends.sqlite.errors import full, locked, read_only
 from mycelium_backends.sqlite.schema import APPLICATION_ID
+from mycelium_worker.mcp_file import read_servers
 
 Scene: TypeAlias = Callable[[Mycelium, Mycelium], Awaitable[object]]
 SHOWN: Final = Path("/home/ada/team.db")
@@ -91,12 +93,23 @@ SCENES: Final[tuple[Scene, ...]] = (
     _driven,
 )
 
+MCP_FILE: Final = """{
+  "mcpServers": {
+    "files": {"comand": "npx", "url": "${FILES}"}
+  }
+}"""
+
 
 @cache
 def provoked() -> list[MyceliumError]:
     """One error of each kind, and more where one kind has several causes."""
     with tempfile.TemporaryDirectory() as folder:
-        return [*anyio.run(_by_calls), *anyio.run(_by_opening, Path(folder)), *_by_the_system()]
+        return [
+            *anyio.run(_by_calls),
+            *anyio.run(_by_opening, Path(folder)),
+            _by_reading(Path(folder)),
+            *_by_the_system(),
+        ]
 
 
 async def _by_calls() -> list[MyceliumError]:
@@ -129,6 +142,16 @@ async def _by_opening(folder: Path) -> list[MyceliumError]:
     return [_without(await _error_of(_open(url)), folder) for url in urls]
 
 
+def _by_reading(folder: Path) -> MyceliumError:
+    file = folder / "mcp.json"
+    file.write_text(MCP_FILE)
+    try:
+        read_servers(file, {})
+    except InvalidMcpFile as error:
+        return _without(error, folder, shown=Path("/home/ada/mcp.json"))
+    raise AssertionError("this was to fail")
+
+
 def _by_the_system() -> list[MyceliumError]:
     """What takes another process, another user or a full disk: their texts, without the trouble."""
     return [read_only(SHOWN), full(SHOWN), locked(SHOWN, 4711)]
@@ -147,8 +170,8 @@ async def _error_of(trouble: Awaitable[object]) -> MyceliumError:
     raise AssertionError("this was to fail")
 
 
-def _without(error: MyceliumError, folder: Path) -> MyceliumError:
+def _without(error: MyceliumError, folder: Path, *, shown: Path = SHOWN) -> MyceliumError:
     """The error without a path that changes from run to run."""
     for path in folder.iterdir():
-        error.message = error.message.replace(str(path), str(SHOWN))
+        error.message = error.message.replace(str(path), str(shown))
     return error

@@ -79,6 +79,7 @@ async def _told() -> list[Example]:
         await _rest(story, ada)
         await _by_hand(story, ada)
         await _triggers(story, ada)
+        await _people(story, ada)
     return story.told
 
 
@@ -113,6 +114,13 @@ async def _rest(story: Story, ada: Mycelium) -> None:
     made = await story.call(ada, "create_workflow", type="training", tasks=tasks)
     await story.call(ada, "get_workflow", workflow_id=made["workflow_id"])
     await story.call(ada, "get_stats")
+
+
+async def _people(story: Story, ada: Mycelium) -> None:
+    task = await ada.create_task("deploy")
+    await story.call(
+        ada, "notify_user", user="u-7", message="Staging is up again.", level="success", task_id=task.id
+    )  # fmt: skip
 
 
 async def _by_hand(story: Story, ada: Mycelium) -> None:

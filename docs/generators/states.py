@@ -14,6 +14,7 @@ Cause: TypeAlias = tuple[str, str, str]
 Causes: TypeAlias = Mapping[tuple[str, str], list[Cause]]
 
 RETRIED: Final[Cause] = ("retried", "Somebody calls `retry_workflow` for its workflow.", "workflow.retried")
+ALONE: Final[Cause] = ("done again", "It is part of no workflow, and somebody calls `retry_task`.", "task.retried")
 COMPENSATES: Final[Cause] = (
     "to be undone",
     "A task failed, or it took too long; `on_failure` is `compensate`, and something done has `undo`.",
@@ -46,14 +47,15 @@ TASK_CAUSES: Final[Causes] = {
     ],
     ("running", "failed"): [
         ("failed for good", "Its holder calls `fail_task`, or it times out, and no attempt is left.", "task.failed"),
+        ("lost too often", "Its lease has expired ten times more than it has attempts.", "task.failed"),
         ("over budget", "It has used up more than its `budget`.", "task.failed"),
         ("its workflow failed", "The workflow that does it fails.", "task.failed"),
     ],
     ("running", "cancelled"): [
         ("called off", "Anybody calls `cancel_task`, or ends its workflow or the one that does it.", "task.cancelled"),
     ],
-    ("failed", "pending"): [RETRIED],
-    ("cancelled", "pending"): [RETRIED],
+    ("failed", "pending"): [RETRIED, ALONE],
+    ("cancelled", "pending"): [RETRIED, ALONE],
     ("skipped", "pending"): [RETRIED],
 }
 WORKFLOW_CAUSES: Final[Causes] = {

@@ -39,6 +39,7 @@ from mycelium_messaging.letter import (
     sayable,
 )
 from mycelium_messaging.link import pauses
+from mycelium_messaging.names import STORE
 
 log = logging.getLogger("mycelium.messaging")
 
@@ -123,7 +124,7 @@ def _brought(headers: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in headers.items()
-        if name not in DEATHS and (not name.startswith(OURS) or name == REPLAYED)
+        if name not in DEATHS and (not name.startswith(OURS) or name in {REPLAYED, STORE})
     }
     return kept if len(repr(kept).encode(errors="replace")) <= HEADER_BYTES else {}
 

@@ -18,12 +18,13 @@ from mycelium.client.batches import BatchVerbs
 from mycelium.client.clock import SharedClock
 from mycelium.client.firing import Firing
 from mycelium.client.house import House
+from mycelium.client.messages import MessageVerbs
 from mycelium.client.meter import Meter
+from mycelium.client.notifications import NotificationVerbs
 from mycelium.client.pipeline import Pipeline
 from mycelium.client.transfer import Transfer
 from mycelium.client.triggers import TriggerVerbs
 from mycelium.client.waiting import WaitVerbs
-from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import UnknownBackend
 from mycelium.models import HOUSE, Keeper, Stats
@@ -42,7 +43,17 @@ class OpenBackend(Protocol):
     async def __call__(self, url: str, clock: Clock) -> Backend: ...
 
 
-class Mycelium(BatchVerbs, WorkVerbs, ApprovalVerbs, AgentVerbs, WaitVerbs, WorkflowVerbs, TriggerVerbs, Transfer):
+class Mycelium(
+    BatchVerbs,
+    MessageVerbs,
+    ApprovalVerbs,
+    AgentVerbs,
+    NotificationVerbs,
+    WaitVerbs,
+    WorkflowVerbs,
+    TriggerVerbs,
+    Transfer,
+):
     """A store of tasks, agents, events and workflows that many agents share.
 
         async with Mycelium.open("sqlite:///team.db", agent="ada") as m:

@@ -13,6 +13,7 @@ import anyio
 
 from mycelium.client.agents import AgentVerbs
 from mycelium.client.batches import BatchVerbs
+from mycelium.client.notifications import NotificationVerbs
 from mycelium.client.work import WorkVerbs
 from mycelium.client.workflows import WorkflowVerbs
 from mycelium.errors import InvalidInput
@@ -131,6 +132,7 @@ class Pipeline:
     cancel_task = _queued(WorkVerbs.cancel_task, trip="write")
     publish_event = _queued(BatchVerbs.publish_event, trip="write")
     publish_events = _queued(BatchVerbs.publish_events, trip="write")
+    notify_user = _queued(NotificationVerbs.notify_user, trip="write")
     create_workflow = _queued(WorkflowVerbs.create_workflow, trip="write")
     update_workflow = _queued(WorkflowVerbs.update_workflow, trip="write")
     complete_workflow = _queued(WorkflowVerbs.complete_workflow, trip="write")

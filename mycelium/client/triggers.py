@@ -23,7 +23,12 @@ class TriggerVerbs(Base):
     """Let tasks and workflows come into being when something happens."""
 
     async def create_trigger(
-        self, when: Mapping[str, object], then: Mapping[str, object], *, trigger_id: str | None = None
+        self,
+        when: Mapping[str, object],
+        then: Mapping[str, object],
+        *,
+        trigger_id: str | None = None,
+        times: int | None = None,
     ) -> Trigger:
         """Add a trigger: when this happens, create that, once for each cause.
 
@@ -31,7 +36,8 @@ class TriggerVerbs(Base):
         `{"schedule": {"cron", "timezone"}}` (or `every_seconds`, or `at`; `missed` is `skip`, `run_once` or
         `run_all`), `{"statistic": {"statistic", "op", "value"}}`, `{"agent": {"agent", "status"}}`. `then` is
         `{"task": {...}}` with the arguments of `create_task`, or `{"workflow": {...}}` with those of
-        `create_workflow`; `{"$from": "cause.data.KEY"}` in their payloads is a part of the cause.
+        `create_workflow`; `{"$from": "cause.data.KEY"}` in their payloads is a part of the cause. After `times`
+        firings it is done.
 
         Raises:
             InvalidInput, InvalidSchedule, UnknownReference: what is wrong with it.
@@ -40,7 +46,7 @@ class TriggerVerbs(Base):
         id = new_id("tr") if trigger_id is None else checked(trigger_id)
         now = self._clock()
         trigger = validated(
-            Trigger, id=id, when=when, then=then, created_by=self.agent, created_at=now, updated_at=now,
+            Trigger, id=id, when=when, then=then, times=times, created_by=self.agent, created_at=now, updated_at=now,
             seq=await self.backend.last_seq(),
         )  # fmt: skip
         return await self._commit(lambda view: rules.create_trigger(view, trigger))

@@ -69,13 +69,15 @@ class WorkVerbs(TaskVerbs, Housekeeping):
         agent: str | None = None,
         types: Sequence[str] = (),
         queues: Sequence[str] = (),
+        addressed: bool = False,
         lease_seconds: float = DEFAULT_LEASE,
     ) -> Task | None:
         """Lease this task, or the most urgent and oldest ready one that fits; None when there is none.
 
-        `types` and `queues` are at most 100 each, none means any. What a task needs, the agent must have among the
-        `capabilities` it has reported. The lease is renewed in the background while this client is open. It is
-        `task.lease`, and this client remembers its token.
+        `types` and `queues` are at most 100 each, none means any. `addressed` leaves out what is for just anyone:
+        tasks that are assigned to nobody, are in no queue and need nothing. What a task needs, the agent must have
+        among the `capabilities` it has reported. The lease is renewed in the background while this client is open. It
+        is `task.lease`, and this client remembers its token.
 
         Raises:
             NotClaimable: the named task is held, assigned elsewhere, or waits for something; says which. Or the
@@ -95,6 +97,7 @@ class WorkVerbs(TaskVerbs, Housekeeping):
             types=tuple(dict.fromkeys(wanted.types)),
             queues=tuple(dict.fromkeys(wanted.queues)),
             capabilities=frozenset(self._known[name].capabilities),
+            addressed=addressed,
         )
         return await self._claim_next(request)
 

@@ -2,7 +2,7 @@
 
 from mycelium.models.agent import DEFAULT_TTL, Agent, AgentReport, AgentStatus
 from mycelium.models.base import MAX_JSON_BYTES, MAX_SECONDS, Model, Record, invalid, validated
-from mycelium.models.event import AGENTS, TASKS, WORKFLOWS, Event
+from mycelium.models.event import AGENTS, TASKS, USERS, WORKFLOWS, Event, Level, Notification
 from mycelium.models.keeper import HOUSE, Keeper
 from mycelium.models.query import (
     AgentQuery,
@@ -58,6 +58,7 @@ __all__ = [
     "TASKS",
     "TRANSITIONS",
     "TRIGGERS",
+    "USERS",
     "WORKFLOWS",
     "WORKFLOW_TRANSITIONS",
     "Agent",
@@ -75,7 +76,9 @@ __all__ = [
     "EventQuery",
     "Keeper",
     "Lease",
+    "Level",
     "Model",
+    "Notification",
     "OnFailure",
     "Page",
     "Priority",

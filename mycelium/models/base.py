@@ -25,6 +25,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _CHANNEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}")
 MAX_JSON_BYTES: Final = 1024 * 1024
 """A payload, result, error, metadata or event may have this many bytes as JSON."""
+MAX_PART_BYTES: Final = 64 * 1024
+"""What is only a part of one of these may have this many."""
 MAX_SECONDS: Final = 366 * 24 * 3600.0
 """The longest lease, timeout, delay or TTL: a year."""
 START_OF_TIME: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -36,7 +38,7 @@ READABLE_DIGITS: Final = 4300
 """Readers of JSON refuse longer numbers."""
 
 
-def _within_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _within_limit(value: dict[str, JsonValue], *, limit: int = MAX_JSON_BYTES) -> dict[str, JsonValue]:
     try:
         written = to_json(value, inf_nan_mode="constants")
         size = len(written)
@@ -44,11 +46,9 @@ def _within_limit(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
             from_json(b"[" * WRAPPING + written + b"]" * WRAPPING)  # what nobody could read back is refused
     except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
         raise PydanticCustomError("not_json", "not JSON: {reason}", {"reason": str(error)[:200]}) from None
-    if size > MAX_JSON_BYTES:
+    if size > limit:
         raise PydanticCustomError(
-            "too_large",
-            "{size} bytes as JSON, the limit is {limit}",
-            {"size": size, "limit": MAX_JSON_BYTES},
+            "too_large", "{size} bytes as JSON, the limit is {limit}", {"size": size, "limit": limit}
         )
     return value
 
@@ -91,6 +91,16 @@ def _value_within(value: JsonValue) -> JsonValue:
 
 JsonWithin = Annotated[JsonValue, AfterValidator(_value_within)]
 """Any value that fits where a `JsonObject` does."""
+
+
+def _beside_others(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _within_limit(value, limit=MAX_PART_BYTES)
+    _within_limit({"": value})
+    return value
+
+
+JsonPart = Annotated[dict[str, JsonValue], AfterValidator(_beside_others)]
+"""A smaller one, which fits into a `JsonObject` beside other things."""
 
 
 class Model(BaseModel):

@@ -102,6 +102,8 @@ class ClaimRequest:
     queues: tuple[str, ...] = ()
     capabilities: frozenset[str] = frozenset()
     """What the agent can do: a task that needs something else is not for it."""
+    addressed: bool = False
+    """Only tasks that are not for just anyone: assigned to the agent, or in a lane."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ TRANSITIONS: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = MappingProxyTyp
 )
 """From each status, the statuses it may change to. `docs/state-machines.md` is drawn from this table.
 
-Only a retry of its workflow takes a task back from an outcome; a pending one fails where its values cannot be had.
+Only a retry, of it or of its workflow, takes a task back from an outcome; a pending one fails where its values cannot
+be had.
 """
 
 

@@ -116,6 +116,8 @@ class Trigger(Record):
     when: When
     then: Then
     status: TriggerStatus = "active"
+    times: Annotated[int, Field(ge=1, lt=2**63, strict=True)] | None = None
+    """How often it may fire; None: without end."""
     fired: Count = 0
     last_fired_at: Moment | None = None
     next_at: Moment | None = None

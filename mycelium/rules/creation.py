@@ -62,12 +62,16 @@ def bound(spec: TaskSpec) -> TaskSpec:
     return spec.model_copy(update=fields)
 
 
-def _same(earlier: Task, spec: TaskSpec) -> Task:
+def differences(earlier: Task, spec: TaskSpec) -> list[str]:
+    """What of a task is not as the spec wants it."""
     wanted = tuple(dict.fromkeys(spec.depends_on))
     before = earlier if earlier.template is None else earlier.model_copy(update={"payload": earlier.template})
     differing = [name for name in COMPARED if _as_json(before, name) != _as_json(spec, name)]
-    if earlier.depends_on != wanted:
-        differing.append("depends_on")
+    return [*differing, "depends_on"] if earlier.depends_on != wanted else differing
+
+
+def _same(earlier: Task, spec: TaskSpec) -> Task:
+    differing = differences(earlier, spec)
     if differing:
         raise Conflict(
             f"Idempotency key {spec.idempotency_key!r} already made {earlier.id}, with other {', '.join(differing)}.",

@@ -38,7 +38,7 @@ def add_workflow(draft: Draft, workflow: Workflow, tasks: Sequence[WorkflowTask]
     """Put a workflow and all its tasks into the draft. The task `name` of workflow `id` gets the id `id.name`."""
     if draft.get(Workflow, workflow.id) is not None:
         raise Conflict(f"Workflow {workflow.id} exists.", hint="Leave the id out.", workflow_id=workflow.id)
-    ids = {task.name: _id(workflow, task) for task in tasks}
+    ids = {task.name: id_of(workflow, task) for task in tasks}
     bound = declared(tasks, ids)
     wanted = _wanted(workflow.mode, bound, ids)
     now = draft.view.now
@@ -196,7 +196,7 @@ def _in_order(wanted: Mapping[str, Sequence[str]], ids: Mapping[str, str]) -> li
         raise DependencyCycle(cycle[::-1]) from None
 
 
-def _id(workflow: Workflow, task: WorkflowTask) -> str:
+def id_of(workflow: Workflow, task: WorkflowTask) -> str:
     name, made = task.name, f"{workflow.id}.{task.name}"
     if not is_id(made if task.undo is None else f"{made}.{UNDO}"):
         raise InvalidId(f"The task name {name!r} is too long.", hint="Use at most 100 characters.", id=made)

@@ -106,7 +106,8 @@ def fire_on_time(view: View, trigger_id: str, *, id: str) -> Change[int]:
         at, next_at = trigger.due_at.isoformat(), following.isoformat() if following else None
         draft.event(TRIGGERS, "trigger.missed", None, trigger_id=trigger.id, at=at, next_at=next_at, status=status)
     draft.put(trigger := trigger.changed(next_at=following, status=status, updated_at=view.now))
-    for number, tick in enumerate(ticks):
+    left = None if trigger.times is None else max(0, trigger.times - trigger.fired)
+    for number, tick in enumerate(ticks[:left]):
         at = tick.isoformat()
         cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": view.now - tick > LATE})
         trigger = _fired(draft, trigger, cause, id=f"{id}-{number}" if number else id)
@@ -158,6 +159,8 @@ def _fired(draft: Draft, trigger: Trigger, cause: Cause, *, id: str) -> Trigger:
     hops = cause.hops + 1
     draft.event(TRIGGERS, "trigger.fired", None, trigger_id=trigger.id, cause=cause.id, **made, hops=hops)
     fields = {"fired": trigger.fired + 1, "last_fired_at": now, "error": None, "updated_at": now}
+    if trigger.times is not None and trigger.fired + 1 >= trigger.times:
+        fields |= {"status": "done", "next_at": None}
     return draft.put(trigger.model_copy(update=fields))
 
 

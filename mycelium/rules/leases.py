@@ -21,8 +21,8 @@ def claim_task(view: View, task_id: str, *, agent: str, seconds: float) -> Chang
     task = require(view, Task, task_id)
     if not task.open:
         raise finished(task, "claimed")
-    if (obstacle := _obstacle(task, agent, view.now)) is not None:
-        raise obstacle
+    if (hindrance := obstacle(task, agent, view.now)) is not None:
+        raise hindrance
     return grant(view, task, agent=agent, seconds=seconds)
 
 
@@ -32,11 +32,12 @@ def lacks_only_a_yes(view: View, task_id: str, *, agent: str) -> Change[bool]:
     if task is None or not task.open or not task.awaits_approval:
         return Change(False)
     allowed = task.model_copy(update={"approval": None})
-    hindered = _obstacle(allowed, agent, view.now) or unfit(view, allowed, agent)
+    hindered = obstacle(allowed, agent, view.now) or unfit(view, allowed, agent)
     return Change(hindered is None and view.has_room(agent))
 
 
-def _obstacle(task: Task, agent: str, now: datetime) -> NotClaimable | None:
+def obstacle(task: Task, agent: str, now: datetime) -> NotClaimable | None:
+    """Why this agent cannot claim an open task as it stands, or None."""
     if task.lease is not None:
         return NotClaimable(
             f"{task.id} is held by {task.lease.agent} until {task.lease.expires_at.isoformat(timespec='seconds')}.",
@@ -92,13 +93,18 @@ def grant(view: View, task: Task, *, agent: str, seconds: float) -> Change[Task]
     Raises:
         NotClaimable: the agent holds as many tasks as the store's terms allow, is in error, or cannot do this.
     """
-    if (obstacle := unfit(view, task, agent)) is not None:
-        raise obstacle
+    draft = Draft(view)
+    return draft.change(granted(draft, task, agent=agent, seconds=seconds))
+
+
+def granted(draft: Draft, task: Task, *, agent: str, seconds: float) -> Task:
+    """Put the lease into the draft. Raises as `grant` does."""
+    view, now = draft.view, draft.view.now
+    if (hindrance := unfit(view, task, agent)) is not None:
+        raise hindrance
     if not view.has_room(agent):
         raise _full_hands(task, agent, view.terms)
-    now = view.now
     token = max(task.token + 1, int(now.timestamp() * 1_000_000))
-    draft = Draft(view)
     running = draft.put(
         task.changed(
             status="running",
@@ -111,7 +117,7 @@ def grant(view: View, task: Task, *, agent: str, seconds: float) -> Change[Task]
         )
     )
     draft.event(TASKS, "task.started", agent, **about(running), attempt=running.attempt)
-    return draft.change(running)
+    return running
 
 
 def _full_hands(task: Task, agent: str, terms: Terms) -> NotClaimable:
@@ -145,7 +151,11 @@ def unheld(task: Task, now: datetime, **fields: object) -> Task:
 
 def held(view: View, task_id: str, token: int | None) -> Task:
     """The task, if `token` is that of its present lease."""
-    task = require(view, Task, task_id)
+    return if_held(require(view, Task, task_id), token)
+
+
+def if_held(task: Task, token: int | None) -> Task:
+    """This task, if `token` is that of its present lease."""
     if task.status == "running" and task.token == token and task.lease is not None:
         return task
     if task.status == "running" and task.runs is not None:

@@ -33,6 +33,13 @@ def revive(draft: Draft, workflow: Workflow, by: str | None) -> list[Task]:
     return ended
 
 
+def revive_task(draft: Draft, task: Task, by: str | None) -> list[Task]:
+    """Begin a task anew that is part of no workflow; the tasks that have their outcome at once."""
+    fresh = draft.put(_fresh(draft, task))
+    draft.event(TASKS, "task.retried", by, **about(task))
+    return _placed(draft, fresh, by)
+
+
 def _fresh(draft: Draft, task: Task) -> Task:
     """The task as if nobody had tried it yet."""
     payload = task.payload if task.template is None else task.template

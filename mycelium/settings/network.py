@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import Field, SecretStr, StringConstraints
 
 from mycelium.models.base import MAX_SECONDS
 from mycelium.settings.section import Path, Section, Text, Timeout, setting
@@ -32,7 +32,9 @@ class RabbitMQ(Section):
         None, "Whom to trust, as a PEM file. By default whom this system trusts.", "MYCELIUM_RABBITMQ_CA_FILE"
     )
     cert_file: Path | None = setting(None, "The client's certificate, as a PEM file.", "MYCELIUM_RABBITMQ_CERT_FILE")
-    key_file: Path | None = setting(None, "The client's key, as a PEM file.", "MYCELIUM_RABBITMQ_KEY_FILE")
+    key_file: Path | None = setting(
+        None, "The client's key, as a PEM file. By default it is in cert_file.", "MYCELIUM_RABBITMQ_KEY_FILE"
+    )
     exchange: Name = setting("qilbee", "The exchange.", "MYCELIUM_RABBITMQ_EXCHANGE", "RABBITMQ_EXCHANGE")
     queue_prefix: Name = setting(
         "qilbee", "What the names of the queues begin with.", "MYCELIUM_RABBITMQ_QUEUE_PREFIX", "RABBITMQ_QUEUE_PREFIX"
@@ -55,12 +57,6 @@ class RabbitMQ(Section):
     heartbeat_seconds: Annotated[int, Field(ge=1, le=600)] = setting(
         30, "After how much silence a connection is dead.", "MYCELIUM_RABBITMQ_HEARTBEAT_SECONDS"
     )
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together")
-        return self
 
 
 class Worker(Section):

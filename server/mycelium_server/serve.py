@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
+from mcp.server import Server
 
 from mycelium.errors import InvalidInput
 from mycelium_server.assembly.server import build_server, store_at
@@ -18,24 +19,45 @@ from mycelium_server.logs import log_to_stderr
 from mycelium_server.stdio import stdio_streams
 from mycelium_tools.profiles import PROFILES, Profile
 
+if TYPE_CHECKING:
+    from mycelium.settings.network import RabbitMQ
+
 EXPLANATION: Final = (
     "This speaks MCP over stdin and stdout, and waits for a client, which usually starts it by itself: "
     "`mycelium doctor` says how to connect one. Ctrl-C ends it."
 )
 
 
-async def serve_stdio(*, url: str, agent: str | None, profile: Profile = "core") -> None:
+async def serve_stdio(
+    *,
+    url: str,
+    agent: str | None,
+    profile: Profile = "core",
+    rabbitmq: Callable[[], RabbitMQ] | None = None,
+) -> None:
     """Serve the store at `url` until the client goes, or SIGTERM or SIGINT comes; then close it in order.
 
-    `agent` is the connection's name; one is made unless given. `MYCELIUM_LOG` is the level of logs on stderr.
+    `agent` is the connection's name; one is made unless given. `rabbitmq` reads the settings of the broker that what
+    the log tells is relayed to, if one is configured.
 
     Raises:
         InvalidId: `agent` is not a name.
         InvalidInput: the process was started without stdin or stdout.
     """
+    await run_over_stdio(lambda: build_server(store_at(url, agent, rabbitmq), PROFILES[profile]))
+
+
+async def run_over_stdio(build: Callable[[], Server[Any]]) -> None:
+    """Run the server that `build` makes until the client goes, or SIGTERM or SIGINT comes; then close it in order.
+
+    `MYCELIUM_LOG` is the level of logs on stderr.
+
+    Raises:
+        InvalidInput: the process was started without stdin or stdout.
+    """
     _check_streams()
     log_to_stderr(os.environ.get("MYCELIUM_LOG") or "WARNING")
-    server = build_server(store_at(url, agent), PROFILES[profile])
+    server = build()
     by_hand = os.isatty(0)
     async with stdio_streams() as (read_stream, write_stream):
         async with _until_told_to_end() as told:

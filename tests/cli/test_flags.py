@@ -10,7 +10,8 @@ from tests.cli.conftest import Command
 
 COMMANDS = [
     "agents", "approvals", "approve", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export",
-    "import", "reject", "serve", "stats", "task", "tasks", "trigger", "triggers", "wait", "workflow", "workflows",
+    "import", "notify", "reject", "serve", "stats", "task", "tasks", "trigger", "triggers", "wait", "workflow",
+    "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}
 

@@ -84,6 +84,22 @@ def test_events_by_number_and_channel(mycelium: Command) -> None:
     assert ([event["seq"] for event in read["events"]], read["cursor"]) == ([2], 2)
 
 
+def test_a_person_is_told_something(mycelium: Command) -> None:
+    task_id = mycelium.succeed("create", "deploy").out.strip()
+    words = ("notify", "u-7", "Staging is down.", "--title", "Staging", "--level", "error", "--task", task_id)
+    assert mycelium.succeed(*words, "--agent", "ada").out == "Told u-7 in event 2.\n"
+    (event,) = mycelium.succeed("events", "--channel", "users:events", "--json").data["events"]
+    assert (event["type"], event["source"]) == ("user.notification", "ada")
+    assert event["data"] == {
+        "task_id": task_id, "task_type": "deploy", "user": "u-7", "message": "Staging is down.", "level": "error",
+        "title": "Staging",
+    }  # fmt: skip
+    told = mycelium.succeed("notify", "u-8", "All is well.", "--json").data
+    assert told["data"] == {"user": "u-8", "message": "All is well.", "level": "info"}
+    assert "t-none" in mycelium.fail(1, "notify", "u-7", "x", "--task", "t-none")
+    assert "--level" in mycelium.fail(2, "notify", "u-7", "x", "--level", "loud")
+
+
 def test_a_workflow_with_its_tasks(mycelium: Command) -> None:
     async def make(m: Mycelium) -> Workflow:
         steps = [{"name": "list"}, {"name": "measure", "depends_on": ["list"], "title": "Count"}]

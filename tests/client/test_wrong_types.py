@@ -19,6 +19,7 @@ VERBS = [
     "cancel_task", "claim_task", "renew_lease", "update_task", "complete_task", "fail_task", "update_task_status",
     "store_agent_status", "get_agent_status", "list_agents", "remove_agent_status", "leave", "see",
     "publish_event", "publish_events", "read_events", "latest_events", "subscribe_events", "unsubscribe_events",
+    "notify_user",
     "create_workflow", "get_workflow", "list_workflows", "update_workflow", "complete_workflow", "fail_workflow",
 ]  # fmt: skip
 LONG = 0.05
@@ -45,6 +46,7 @@ async def right_arguments(m: Mycelium) -> dict[str, Any]:
     return {
         "type": "x", "task_id": task.id, "task_ids": [task.id], "tasks": ["a"], "workflow_id": workflow.id,
         "agent": "eve", "channel": "c", "data": [{}], "error": "e", "status": "cancelled", "callback": ignore,
+        "user": "u-7", "message": "m",
     }  # fmt: skip
 
 

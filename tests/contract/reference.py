@@ -12,6 +12,7 @@ URGENCY = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 LONGEST_PAUSE = 3600.0
 GOING_ON = {"running", "paused"}
 TOO_MANY_FAILURES = 5
+MAX_LOST = 10
 RECOVERY = 300.0
 
 
@@ -252,6 +253,8 @@ class Reference:
             self.tell("task.ready", id)
         elif timeout is not None and timeout <= self.now:
             self.fail_attempt(id, retry=True)
+        elif task.attempt >= task.spec.max_attempts + MAX_LOST:
+            self.fail_for_good(id)
         else:
             self.give_back(id, "task.expired")
         return True
@@ -446,8 +449,11 @@ class Reference:
             pause = min(task.spec.backoff * 2 ** (task.attempt - 1), LONGEST_PAUSE)
             task.not_before = self.now + pause if pause else None
         else:
-            self.finish(id, "failed")
-            self.settle()
+            self.fail_for_good(id)
+
+    def fail_for_good(self, id: str) -> None:
+        self.finish(id, "failed")
+        self.settle()
 
     def cancel(self, agent: str, id: str, given: int | None) -> None:
         task = self.known(id)

@@ -292,3 +292,14 @@ async def test_a_trigger_that_feeds_itself_is_stopped_and_says_why(ada: Connecti
     text = await ada.text("list_triggers", status="stopped")
     assert text.startswith("loop stopped when event")
     assert "error: " in text
+
+
+async def test_a_person_is_told_something_about_a_task(ada: Connection) -> None:
+    task_id = (await ada.ask("create_task", type="deploy"))["task_id"]
+    told = await ada.ask("notify_user", user="u-7", message="It is out.", level="success", task_id=task_id)
+    event = told["event"]
+    assert (event["channel"], event["type"], event["source"]) == ("users:events", "user.notification", "ada")
+    assert (event["data"]["user"], event["data"]["task_id"], event["data"]["level"]) == ("u-7", task_id, "success")
+    assert "Told u-8 in event" in await ada.text("notify_user", user="u-8", message="m", data='{"url": "x"}')
+    assert (await ada.refused("notify_user", user="u-7", message="m", level="loud"))["code"] == "invalid_input"
+    assert (await ada.refused("notify_user", user="u-7", message="m", task_id="t-none"))["code"] == "not_found"

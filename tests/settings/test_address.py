@@ -33,7 +33,8 @@ def configure(project: Path, **redis: object) -> None:
 
 
 def shown(found: Configuration) -> dict[str, tuple[object, str]]:
-    return {name.rpartition(".")[2]: (value, str(origin)) for name, value, origin in settings_shown(found)}
+    each = [one for one in settings_shown(found) if one[0].startswith("coordination.")]
+    return {name.rpartition(".")[2]: (value, str(origin)) for name, value, origin in each}
 
 
 def test_what_the_address_says_is_shown_as_in_force_and_from_whoever_said_it(project: Path) -> None:

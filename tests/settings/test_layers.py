@@ -97,7 +97,8 @@ def test_variables_go_over_the_file_and_flags_over_variables(read: Read, file: P
 def test_every_setting_has_a_variable_of_its_own(read: Read, name: str) -> None:
     first, *_ = variables = settings()[name].variables
     assert first == f"MYCELIUM_{name.removeprefix('coordination.').upper().replace('.', '_')}"
-    texts = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x", "tools": "all"}
+    texts = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x", "tools": "all", "tls": "true"}
+    texts |= {"swarm_mode": "true", "provider": "openai", "queue_type": "classic", "effort": "low"}
     value = texts.get(name.rpartition(".")[2], "11")
     for variable in variables:
         said = "enabled" if variable == "TASKQUEUE_MODE" else value

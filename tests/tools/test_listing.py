@@ -17,7 +17,7 @@ NAMES = {
 }  # fmt: skip
 MORE = {
     "list_workflows", "update_workflow", "complete_workflow", "fail_workflow", "control_workflow",
-    "create_trigger", "list_triggers", "set_trigger", "remove_trigger",
+    "create_trigger", "list_triggers", "set_trigger", "remove_trigger", "notify_user",
 }  # fmt: skip
 every_tool = pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
 
@@ -89,6 +89,7 @@ def test_what_must_be_given_is_marked() -> None:
         "create_trigger": ["when", "then"],
         "set_trigger": ["trigger_id", "active"],
         "remove_trigger": ["trigger_id"],
+        "notify_user": ["user", "message"],
     }
 
 

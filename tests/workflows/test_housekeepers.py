@@ -12,7 +12,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mycelium import Mycelium
 from mycelium.backend import Clock
-from mycelium.client import house, housekeeping
+from mycelium.client import housekeeping, turn
 from mycelium.client.base import system_clock
 from mycelium.client.connection import Connection
 from mycelium.models import HOUSE, Event, Keeper
@@ -27,8 +27,8 @@ THEN = {"task": {"type": "made", "payload": {"cause": {"$from": "cause"}}}}
 
 @pytest.fixture(autouse=True)
 def _a_faster_election(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - a fixture
-    monkeypatch.setattr(house, "BEAT", 0.2)
-    monkeypatch.setattr(house, "SILENCE", 0.8)
+    monkeypatch.setattr(turn, "BEAT", 0.2)
+    monkeypatch.setattr(turn, "SILENCE", 0.8)
     monkeypatch.setattr(housekeeping, "LONGEST_REST", 0.1)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mycelium import Mycelium
-from mycelium.models import EventPage
+from mycelium.models import EventPage, Level
 from mycelium_tools.arguments import Number, Object, Texts, Whole
 from mycelium_tools.lines import event_line
 from mycelium_tools.paging import fitting
@@ -26,6 +26,21 @@ async def publish_event(
     """Tell all agents something; it stays in the log."""
     event = await m.publish_event(channel, data, type=type or None)
     return Reply(f"Published as event {event.seq}.", {"event": event_record(event)})
+
+
+@tool(ADDS)
+async def notify_user(
+    m: Mycelium,
+    user: str,
+    message: str,
+    title: str = "",
+    level: Level = "info",
+    task_id: str | None = None,
+    data: Object | None = None,
+) -> Reply:
+    """Tell a person something they should know."""
+    event = await m.notify_user(user, message, title=title, level=level, task_id=task_id, data=data)
+    return Reply(f"Told {user} in event {event.seq}.", {"event": event_record(event)})
 
 
 @tool(READS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
-from mycelium_tools import triggers, workflows
+from mycelium_tools import events, triggers, workflows
 from mycelium_tools.core import CORE
 from mycelium_tools.registry import Tool
 
@@ -13,6 +13,7 @@ Profile: TypeAlias = Literal["core", "all"]
 
 ALL: Final = (
     *CORE,
+    events.notify_user,
     workflows.list_workflows,
     workflows.update_workflow,
     workflows.complete_workflow,

@@ -43,13 +43,20 @@ class Attempt:
         """When the task itself will have timed out."""
         return self.task.times_out_at
 
+    # Each call names its own lease: this client may have lost it, and claimed the task anew for another attempt.
+
     async def say(self, progress: float | None = None, note: str | None = None) -> None:
         """Tell how far the work is (0 to 1). Raises as `Mycelium.update_task`."""
-        await self.client.update_task(self.task.id, progress=progress, note=note)
+        await self.client.update_task(self.task.id, progress=progress, note=note, lease_token=self.task.token)
 
-    async def spend(self, *, tokens: int, turns: int = 1) -> None:
-        """Count what the work has used up. Raises as `Mycelium.update_task`, `BudgetExceeded` among it."""
-        await self.client.update_task(self.task.id, spent={"tokens": tokens, "turns": turns})
+    async def spend(self, *, tokens: int, turns: int = 1, note: str | None = None) -> None:
+        """Count what the work has used up, and say what it does. Raises as `Mycelium.update_task`.
+
+        `BudgetExceeded` among it: the task has failed with that, and there is nothing left to end.
+        """
+        await self.client.update_task(
+            self.task.id, note=note, spent={"tokens": tokens, "turns": turns}, lease_token=self.task.token
+        )
 
     async def tell(self, type: str, **data: JsonValue) -> None:
         """Add a step to the log, for whoever watches: on `worker:events`, with the task's id."""

@@ -29,6 +29,8 @@ class ToolUse:
     id: str
     name: str
     arguments: Mapping[str, JsonValue]
+    unreadable: str | None = None
+    """What is wrong with the arguments where they are not a JSON object; there are none then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,25 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens."""
+    """Tokens. `input` is what came neither from the cache nor went into it."""
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them, both ways, whether the cache had them or not."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+        )
 
 
 Stop: TypeAlias = Literal["end", "tool_use", "pause", "max_tokens", "refusal", "context_full"]
@@ -79,6 +94,16 @@ class Turn:
     blocks: Sequence[Block]
     stop: Stop
     usage: Usage
+    why: str = ""
+    """What the provider says of a refusal."""
+
+    @property
+    def text(self) -> str:
+        return "".join(block.text for block in self.blocks if isinstance(block, Text))
+
+    @property
+    def uses(self) -> Sequence[ToolUse]:
+        return [block for block in self.blocks if isinstance(block, ToolUse)]
 
 
 class Busy(Exception):
@@ -106,9 +131,19 @@ class Model(Protocol):
         ...
 
     async def answer(
-        self, system: str, messages: Sequence[Message], tools: Sequence[Tool], *, hear: Callable[[str], None]
+        self,
+        system: str,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        *,
+        hear: Callable[[str], None],
+        last: bool = False,
+        most_tokens: int | None = None,
     ) -> Turn:
         """Ask for the next turn. `hear` gets the text as it comes.
+
+        In the `last` turn no tool may be asked for. The answer has at most `most_tokens`, and never more than the
+        provider's setting allows. A conversation that the model has no more room for is a turn that says so.
 
         Raises:
             Busy: ask again, after some time.

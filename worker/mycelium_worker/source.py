@@ -36,7 +36,10 @@ class Source(Protocol):
         ...
 
     async def take(self) -> Job | None:
-        """Claim the next task; None when there is none for now. Whoever is cancelled here holds nothing."""
+        """Claim the next task; None when there is none for now. Whoever is cancelled here holds nothing.
+
+        What it raises is logged, and it is asked again after a pause.
+        """
         ...
 
     async def drain(self) -> None:
@@ -46,4 +49,9 @@ class Source(Protocol):
     @property
     def empty(self) -> bool:
         """Whether nothing was there at the last look, as far as it can know. For `--until-empty`."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can be reached, as far as it knows. For those who look after the worker."""
         ...

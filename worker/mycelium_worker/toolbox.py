@@ -41,6 +41,8 @@ class Reply:
     """What it answered for programs, where it did."""
     pictures: Sequence[Picture] = ()
     is_error: bool = False
+    again: bool = False
+    """Whether the error lay with the server (it died, or could not be started), so that the same call may go well."""
 
 
 class Toolbox(Protocol):

@@ -29,7 +29,7 @@ from mycelium_backends.markdown.sections import (
 
 NUMBERS: Final = frozenset(
     {"version", "max_attempts", "retry_backoff", "timeout_seconds", "blocked", "progress", "attempt", "token", "ttl",
-     "seconds", "tokens", "turns", "paused", "hops", "failures", "seconds_left", "fired", "seq", "armed"}
+     "seconds", "tokens", "turns", "paused", "hops", "failures", "seconds_left", "fired", "times", "seq", "armed"}
 )  # fmt: skip
 """Fields whose values are numbers or yes and no; everything else in front matter is a text."""
 MOMENTS: Final = frozenset(

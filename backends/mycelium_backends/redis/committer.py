@@ -93,7 +93,7 @@ class Committer:
     async def _reserve(self, request: ClaimRequest) -> Task | None:
         """Keep the next task that fits for this process, for a while."""
         body = await self._claims.ask(
-            ["next", request.agent, request.types, request.queues, sorted(request.capabilities)]
+            ["next", request.agent, request.types, request.queues, sorted(request.capabilities), request.addressed]
         )
         if isinstance(body, Exception):
             raise translated(body, self._connection.url)

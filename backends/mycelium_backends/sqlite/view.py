@@ -7,10 +7,10 @@ from collections.abc import Sequence, Set
 from datetime import datetime
 from functools import cache
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from mycelium.models import Agent, ClaimRequest, Keeper, Record, Task, TaskStatus, Trigger, Workflow, lane_fits
-from mycelium.rules import NO_TERMS, Terms, Waiter
+from mycelium.rules import NO_TERMS, Change, Terms, Waiter
 
 R = TypeVar("R", bound=Record)
 
@@ -43,6 +43,9 @@ class SqliteView:
         self._woken = False
         self.now = now
         self.terms = terms
+
+    def forget(self, change: Change[Any]) -> None:
+        """This was written in the same transaction. Nothing is remembered here."""
 
     def get(self, kind: type[R], key: str) -> R | None:
         row = self._execute(BY_KEY[kind], (key,)).fetchone()
@@ -95,8 +98,13 @@ class SqliteView:
     def _lanes(self, request: ClaimRequest) -> list[tuple[str, ...]]:
         """The lanes that fit this agent: of tasks assigned to it, and of those for anyone."""
         plain = [(request.agent, ""), ("", "")] if lane_fits("", request.queues, request.capabilities) else []
-        others = self._execute(LANES, (request.agent,))
+        plain = plain[:1] if request.addressed else plain
+        others = self._other_lanes(request.agent)
         return [*plain, *(each for each in others if lane_fits(each[1], request.queues, request.capabilities))]
+
+    def _other_lanes(self, agent: str) -> Sequence[tuple[str, str]]:
+        """The lanes with ready tasks of this agent's, or for anyone, each with whose it is."""
+        return self._execute(LANES, (agent,)).fetchall()
 
     def _first(self, queues: Sequence[tuple[str, ...]]) -> tuple[int, int, str] | None:
         """The first task of all these queues: its rank, its place and its body."""

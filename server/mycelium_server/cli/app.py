@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
-from mycelium_server.cli import bench, broker, demo, flow, reading, writing
+from mycelium_server.cli import bench, broker, demo, flow, reading, workbench, worker, writing
 from mycelium_server.cli.options import Agent, AsJson, Backend
 from mycelium_server.cli.run import runs
 
@@ -81,6 +81,7 @@ def mycelium(
 @app.command()
 @runs
 async def serve(
+    context: typer.Context,
     tools: Annotated[
         Literal["core", "all"] | None,
         typer.Option(
@@ -93,10 +94,15 @@ async def serve(
     agent: Agent = None,
 ) -> None:
     """Serve one MCP client over stdin and stdout."""
-    from mycelium_server.cli.settings import configured_tools
+    from mycelium_server.cli.settings import configured, configured_tools
     from mycelium_server.serve import serve_stdio
 
-    await serve_stdio(url=backend, agent=agent, profile=tools or configured_tools(backend))
+    await serve_stdio(
+        url=backend,
+        agent=agent,
+        profile=tools or configured_tools(backend),
+        rabbitmq=lambda: configured(context, backend).settings.rabbitmq,
+    )
 
 
 @app.command()
@@ -160,5 +166,7 @@ demo.add_to(app)
 reading.add_to(app)
 writing.add_to(app)
 flow.add_to(app)
+worker.add_to(app)
+workbench.add_to(app)
 app.command("export")(export_store)
 app.command("import")(import_store)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from mycelium.errors import NotFound
+from mycelium.errors import IllegalTransition, NotFound
 from mycelium_server.cli.options import AsJson, Backend
 from mycelium_server.cli.run import REFUSED, Usage, runs
 
@@ -70,7 +70,9 @@ async def dead_letters(
     if action in ("list", "show"):
         await _look(settings, action, ids, limit, as_json=as_json)
         return
-    await _clear(settings, action, _chosen(action, ids, all_of_them), as_json=as_json)
+    chosen = _chosen(action, ids, all_of_them)
+    done = await (_drop(settings, chosen) if action == "drop" else _replay(settings, chosen, backend))
+    _tell(done, chosen, as_json=as_json)
 
 
 def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequence[str] | None:
@@ -95,11 +97,35 @@ async def _look(settings: RabbitMQ, action: str, ids: Sequence[str] | None, limi
         show_fields(fields_of_letter(each), each.model_dump(mode="json"), as_json=as_json)
 
 
-async def _clear(settings: RabbitMQ, action: str, ids: Collection[str] | None, *, as_json: bool) -> None:
-    from mycelium_server.assembly.broker import drop, replay
+async def _drop(settings: RabbitMQ, ids: Collection[str] | None) -> Sequence[Letter]:
+    from mycelium_server.assembly.broker import drop
+
+    return await drop(settings, ids)
+
+
+async def _replay(settings: RabbitMQ, ids: Collection[str] | None, backend: str) -> Sequence[Letter]:
+    """Send letters out again; tasks that failed for good begin anew in the store, which then announces them."""
+    from mycelium_server.assembly.broker import replay
+    from mycelium_server.cli.options import opened
+
+    async def again(letter: Letter) -> bool:
+        if letter.task is None or letter.reason != "task_failed":
+            return False
+        async with opened(backend) as m:
+            try:
+                await m.retry_task(letter.task)
+            except NotFound:
+                return False  # then it is the message alone that there is
+            except IllegalTransition:
+                return True  # somebody has seen to it already
+        return True
+
+    return await replay(settings, ids, again)
+
+
+def _tell(done: Sequence[Letter], ids: Collection[str] | None, *, as_json: bool) -> None:
     from mycelium_server.cli.output import show
 
-    done = await (replay(settings, ids) if action == "replay" else drop(settings, ids))
     if ids is not None:
         _named(done, ids)
     show(of_letters(done, len(done)), as_json=as_json)

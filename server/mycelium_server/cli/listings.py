@@ -12,6 +12,7 @@ from mycelium.models import (
     AGENTS,
     TASKS,
     TRIGGERS,
+    USERS,
     WORKFLOWS,
     Agent,
     Budget,
@@ -26,7 +27,7 @@ from mycelium.models import (
 )
 from mycelium_server.cli.output import Listing
 
-OWN_CHANNELS: Final = (TASKS, AGENTS, WORKFLOWS, TRIGGERS)
+OWN_CHANNELS: Final = (TASKS, AGENTS, WORKFLOWS, TRIGGERS, USERS)
 
 
 def of_tasks(page: Page[Task]) -> Listing:

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from mycelium.errors import InvalidInput
-from mycelium.models import Priority, RunWhen
+from mycelium.models import Level, Priority, RunWhen
 from mycelium_server.cli.options import Agent, AsJson, Backend, opened
 from mycelium_server.cli.run import runs
 
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
-    for command in (create, cancel):
+    for command in (create, cancel, notify):
         app.command()(command)
 
 
@@ -98,6 +98,23 @@ async def cancel(
     async with opened(backend, agent) as m:
         task = await m.cancel_task(task_id, reason=reason)
     _answer(f"{task.id} is {task.status}.", task.model_dump(mode="json"), as_json=as_json)
+
+
+@runs
+async def notify(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The person's name or id.")],
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="What to say.")],
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Say in a few words what it is about.")] = "",
+    level: Annotated[Level, typer.Option(help="Say how it is meant.")] = "info",
+    task: Annotated[str | None, typer.Option(metavar="ID", help="Name the task that it is about.")] = None,
+    backend: Backend = "auto",
+    agent: Agent = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a person something, as an event that programs can pass on."""
+    async with opened(backend, agent) as m:
+        event = await m.notify_user(user, message, title=title, level=level, task_id=task)
+    _answer(f"Told {user} in event {event.seq}.", event.model_dump(mode="json"), as_json=as_json)
 
 
 def _answer(said: str, data: Any, *, as_json: bool) -> None:

@@ -15,8 +15,10 @@ from tests.contract.suite.house import HouseContract
 from tests.contract.suite.kinds import KindsContract
 from tests.contract.suite.leases import LeaseContract
 from tests.contract.suite.listings import ListingContract
+from tests.contract.suite.messages import MessageContract
 from tests.contract.suite.monitoring import MonitoringContract
 from tests.contract.suite.nesting import NestingContract
+from tests.contract.suite.notifications import NotificationContract
 from tests.contract.suite.pipelines import PipelineContract
 from tests.contract.suite.races import RaceContract
 from tests.contract.suite.refusals import RefusalContract
@@ -34,11 +36,13 @@ from tests.contract.suite.workflows import WorkflowContract
 
 class BackendContract(
     TaskContract,
+    MessageContract,
     LeaseContract,
     DependencyContract,
     RetryContract,
     AgentContract,
     EventContract,
+    NotificationContract,
     WorkflowContract,
     ListingContract,
     RaceContract,

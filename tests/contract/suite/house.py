@@ -8,7 +8,7 @@ from mycelium import Mycelium
 from mycelium.client.clock import SharedClock
 from mycelium.client.house import House
 from mycelium.models import HOUSE, Keeper
-from mycelium.rules import Change, keep_house, leave_house, take_house
+from mycelium.rules import Change, keep_house, leave_duty, take_duty
 from tests.contract.suite.base import Contract
 from tests.support.clock import FakeClock
 
@@ -19,22 +19,22 @@ async def keeper(m: Mycelium) -> Keeper | None:
 
 class HouseContract(Contract):
     async def test_of_two_that_see_the_same_only_one_takes_it(self, m: Mycelium, bob: Mycelium) -> None:
-        first = await m.backend.commit(lambda view: take_house(view, "one", agent="ada", seen=0))
-        second = await bob.backend.commit(lambda view: take_house(view, "two", agent="bob", seen=0))
+        first = await m.backend.commit(lambda view: take_duty(view, HOUSE, "one", agent="ada", seen=0))
+        second = await bob.backend.commit(lambda view: take_duty(view, HOUSE, "two", agent="bob", seen=0))
         assert first.result is not None
         assert second.result is None
-        third = await bob.backend.commit(lambda view: take_house(view, "two", agent="bob", seen=1))
+        third = await bob.backend.commit(lambda view: take_duty(view, HOUSE, "two", agent="bob", seen=1))
         assert third.result is not None
         relieved = await m.backend.commit(lambda view: keep_house(view, "one", cursor=5))
         assert relieved.result is None
         found = await keeper(m)
         assert found is not None
         assert (found.holder, found.cursor) == ("two", 0)
-        await m.backend.commit(lambda view: leave_house(view, "one"))
+        await m.backend.commit(lambda view: leave_duty(view, HOUSE, "one"))
         assert await keeper(m) == found
 
     async def test_the_cursor_never_goes_back(self, m: Mycelium) -> None:
-        await m.backend.commit(lambda view: take_house(view, "one", agent="ada", seen=0))
+        await m.backend.commit(lambda view: take_duty(view, HOUSE, "one", agent="ada", seen=0))
         for cursor in (7, 3):
             await m.backend.commit(lambda view, cursor=cursor: keep_house(view, "one", cursor=cursor, fired=1))
         found = await keeper(m)
@@ -54,7 +54,7 @@ class HouseContract(Contract):
         wrong = SharedClock(lambda: clock() + timedelta(hours=1))
         backend = await self.open(tmp_path, cast("FakeClock", wrong)) if self.shared else m.backend
         two = House(backend, "bob", wrong)
-        await m.backend.commit(lambda view: take_house(view, "one", agent="ada", seen=0))
+        await m.backend.commit(lambda view: take_duty(view, HOUSE, "one", agent="ada", seen=0))
         await two.watch()
         assert wrong() == clock() + timedelta(hours=1)  # what it saw first may be old
         clock.advance(2)
@@ -65,7 +65,7 @@ class HouseContract(Contract):
             await backend.aclose()
 
     async def test_who_only_lends_a_hand_is_no_sign_of_life(self, m: Mycelium, bob: Mycelium, clock: FakeClock) -> None:
-        await m.backend.commit(lambda view: take_house(view, "dead", agent="ada", seen=0))
+        await m.backend.commit(lambda view: take_duty(view, HOUSE, "dead", agent="ada", seen=0))
         own = SharedClock(clock)
         two = House(bob.backend, "bob", own)
         await two.watch()

@@ -164,7 +164,7 @@ class LeaseContract(Contract):
         clock.advance(1)
         await m.housekeep()
         found = await m.get_task(task.id)
-        assert (found.status, found.error) == ("failed", {"error": "timed out after 15 seconds"})
+        assert (found.status, found.error) == ("failed", {"error": "timed out after 15 seconds", "code": "timed_out"})
         async with refuses(m, "stale_lease"):
             await m.complete_task(task.id, lease_token=token_of(task))
 

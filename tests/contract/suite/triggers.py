@@ -44,6 +44,15 @@ class TriggerContract(Contract):
         told = [event.data["task_id"] for event in await events_of(m, "trigger.fired")]
         assert told == [task.id for task in made]
 
+    async def test_a_trigger_fires_as_often_as_it_may_and_is_done(self, m: Mycelium, bob: Mycelium) -> None:
+        trigger = await m.create_trigger(ADDED, SCAN, times=2)
+        for name in "abc":
+            await bob.publish_event("files", {"file": name}, type="added")
+        assert await m.housekeep() == 2
+        assert [task.payload for task in await tasks_of_type(bob, "scan")] == [{"file": "a"}, {"file": "b"}]
+        after = await bob.get_trigger(trigger.id)
+        assert (after.status, after.fired, after.times) == ("done", 2, 2)
+
     async def test_the_same_event_again_fires_nothing(self, m: Mycelium, bob: Mycelium) -> None:
         trigger = await m.create_trigger(ADDED, SCAN)
         event = await m.publish_event("files", {"file": "a"}, type="added")

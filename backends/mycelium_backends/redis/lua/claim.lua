@@ -1,6 +1,6 @@
 -- Reserve tasks for those who want to claim them. ARGV: schema, the time now, when reservations end, then for each
--- request one JSON array: ["next", agent, [types], [queues], [capabilities]] or ["return", task, version]. Answers each
--- "next" with the task's record or false.
+-- request one JSON array: ["next", agent, [types], [queues], [capabilities], addressed] or ["return", task, version].
+-- Answers each "next" with the task's record or false.
 --
 -- A reserved task is in no queue and in `reserved`, in one step, so it cannot be lost: whoever comes by when the
 -- reservation has ended makes it ready again. The commit that makes it running also ends the reservation.
@@ -57,7 +57,8 @@ end
 local function heads(agent, wanted)
   local keys = {}
   for _, owner in ipairs({agent, ''}) do
-    if not wanted.queues then add_heads(keys, ready_of(owner, ''), wanted.types) end
+    local for_anyone = owner == '' and wanted.addressed
+    if not wanted.queues and not for_anyone then add_heads(keys, ready_of(owner, ''), wanted.types) end
     if any_lanes then add_lanes(keys, owner, wanted) end
   end
   return keys
@@ -75,8 +76,10 @@ local function next_ready(agent, wanted)
   return best
 end
 
-local function reserve(agent, types, queues, capabilities)
-  local wanted = {types = types, queues = #queues > 0 and set_of(queues), capabilities = set_of(capabilities)}
+local function reserve(agent, types, queues, capabilities, addressed)
+  local wanted = {
+    types = types, queues = #queues > 0 and set_of(queues), capabilities = set_of(capabilities), addressed = addressed,
+  }
   local id = next_ready(agent, wanted)
   if not id then return false end
   local entry = index_of('task', id)
@@ -103,6 +106,6 @@ local answers = {}
 for i = 4, #ARGV do
   local request = cjson.decode(ARGV[i])
   local verb = request[1] == 'next' and reserve or give_back
-  answers[i - 3] = verb(request[2], request[3], request[4], request[5])
+  answers[i - 3] = verb(request[2], request[3], request[4], request[5], request[6])
 end
 return answers

@@ -1,19 +1,21 @@
-"""One client at a time keeps house: whose turn it is, and how far it has got."""
+"""One client at a time does a duty, to keep house above all: whose turn it is, and how far it has got."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from mycelium.models import HOUSE, Keeper
 from mycelium.rules.view import Change, View
 
 
-def take_house(view: View, holder: str, *, agent: str, seen: int) -> Change[Keeper | None]:
-    """Become the housekeeper, if nobody has changed its record since version `seen` (0: there was none)."""
-    before = view.get(Keeper, HOUSE)
+def take_duty(view: View, duty: str, holder: str, *, agent: str, seen: int) -> Change[Keeper | None]:
+    """Become its keeper, if nobody has changed the record since version `seen` (0: there was none)."""
+    before = view.get(Keeper, duty)
     if (before.version if before else 0) != seen:
         return Change(None)
     now = view.now
     if before is None:
-        taken = Keeper(holder=holder, agent=agent, since=now, at=now)
+        taken = Keeper(duty=duty, holder=holder, agent=agent, since=now, at=now)
     else:
         taken = before.changed(holder=holder, agent=agent, since=now, at=now)
     return Change(taken, puts=(taken,))
@@ -42,9 +44,18 @@ def keep_house(
     return Change(kept, puts=(kept,))
 
 
-def leave_house(view: View, holder: str) -> Change[None]:
-    """Let somebody else keep house."""
-    before = view.get(Keeper, HOUSE)
+def keep_duty(view: View, duty: str, holder: str, *, cursors: Mapping[str, int]) -> Change[Keeper | None]:
+    """Say that its keeper is there, and how far each part of it has got. None where it was relieved."""
+    before = view.get(Keeper, duty)
+    if before is None or before.holder != holder:
+        return Change(None)
+    kept = before.changed(cursors={**before.cursors, **cursors}, at=view.now)
+    return Change(kept, puts=(kept,))
+
+
+def leave_duty(view: View, duty: str, holder: str) -> Change[None]:
+    """Let somebody else do it."""
+    before = view.get(Keeper, duty)
     if before is None or before.holder != holder:
         return Change(None)
     return Change(None, puts=(before.changed(holder=None, at=view.now),))

@@ -1,0 +1,170 @@
+"""Running a worker as a process: what it says, what it obeys, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import typer
+from anyio.abc import TaskStatus
+
+from mycelium.errors import InvalidInput
+from mycelium_server.assembly.worker import Assembled, Plan, open_worker
+from mycelium_server.cli.output import for_people, print_json, printable
+from mycelium_server.cli.run import INTERRUPTED
+from mycelium_server.logs import log_to_stderr
+from mycelium_worker.failure import alone
+from mycelium_worker.health import Health, health_file, health_port
+from mycelium_worker.tally import Outcome, Tally
+from mycelium_worker.worker import Worker
+
+if TYPE_CHECKING:
+    from mycelium.settings import Configuration
+    from mycelium.settings.model import Settings
+
+SHOWN: Final = 200
+"""Characters of an error that a line shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How long to work, and whom to tell."""
+
+    once: bool = False
+    until_empty: bool = False
+    health_file: Path | None = None
+    health_port: int | None = None
+    as_json: bool = False
+
+
+async def work(config: Configuration, settings: Settings, plan: Plan, manner: Manner) -> int:
+    """Work until told to end, and give the exit code. `MYCELIUM_LOG` is the level of logs on stderr.
+
+    Raises:
+        MyceliumError: the worker could not begin; the leaf says why.
+    """
+    log_to_stderr(os.environ.get("MYCELIUM_LOG") or "WARNING")
+    try:
+        return await _work(config, settings, plan, manner)
+    except BaseExceptionGroup as group:
+        raise alone(group) from None  # task groups wrap what went wrong within them
+
+
+async def _work(config: Configuration, settings: Settings, plan: Plan, manner: Manner) -> int:
+    async with _signals() as signals, open_worker(config, settings, plan, _teller(manner)) as assembled:
+        async with AsyncExitStack() as stack:
+            await _tell_health(stack, manner, assembled)
+            _introduce(assembled, settings)
+            signals.reach(assembled.worker)
+            tally = await assembled.worker.run(once=manner.once, until_empty=manner.until_empty)
+        _say(f"Ended: {_counts(tally)}.")
+    return INTERRUPTED if signals.hurried else 0
+
+
+async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> None:
+    health = Health(assembled.worker, assembled.presence)
+    try:
+        if manner.health_file is not None:
+            await stack.enter_async_context(health_file(health, manner.health_file))
+        if manner.health_port is not None:
+            port = await stack.enter_async_context(health_port(health, manner.health_port))
+            _say(f"Health: http://127.0.0.1:{port}/health and /ready.")
+    except OSError as error:
+        raise InvalidInput(
+            f"Health cannot be told: {error}.", hint="Use another file or port.", fields=["health"]
+        ) from error
+
+
+def _introduce(assembled: Assembled, settings: Settings) -> None:
+    """Say on stderr what this worker is and will do."""
+    sources = " and ".join(source.name for source in assembled.worker.sources)
+    _say(f"{assembled.client.agent} works on {assembled.client.backend.url}.")
+    _say(f"It takes tasks from the {sources}, {assembled.worker.concurrency} at once.")
+    _say(f"{_who_does_what(assembled)}{' Swarm mode: from queues only.' if settings.worker.swarm_mode else ''}")
+
+
+def _who_does_what(assembled: Assembled) -> str:
+    own = ", ".join(assembled.executors.types)
+    if assembled.types:
+        of_types = f"It takes only tasks of type {', '.join(assembled.types)}"
+        return f"{of_types}." if assembled.model else f"{of_types}: no model is configured that could do others."
+    return f"Executors: {own}; {assembled.model} does everything else."
+
+
+def _teller(manner: Manner) -> Callable[[Outcome], None]:
+    """What is told of each outcome on stdout."""
+    if manner.as_json:
+        return _as_json
+    return _as_line if for_people(as_json=False) else lambda _: None
+
+
+def _as_json(outcome: Outcome) -> None:
+    print_json(outcome.as_dict(), indent=None)
+    sys.stdout.flush()
+
+
+def _as_line(outcome: Outcome) -> None:
+    why = f"  {outcome.error[:SHOWN]}" if outcome.error else ""
+    typer.echo(printable(f"{outcome.ended:<10} {outcome.task_id}  {outcome.type}  {outcome.seconds:.2f} s{why}"))
+
+
+def _counts(tally: Tally) -> str:
+    counts = [f"{count} {ended}" for ended, count in tally.ended.items() if count]
+    return ", ".join(counts) if counts else "no task was taken"
+
+
+def _say(sentence: str) -> None:
+    typer.echo(printable(sentence), err=True)
+
+
+class Signals:
+    """Passes signals on to the worker: the first lets it drain, the second ends it at once."""
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self._scope = scope
+        self._worker: Worker | None = None
+        self.hurried = False
+
+    def reach(self, worker: Worker) -> None:
+        """From now on they are for this worker."""
+        self._worker = worker
+
+    async def listen(self, *, task_status: TaskStatus[None]) -> None:
+        """Hear them without end."""
+        if sys.platform == "win32":
+            task_status.started()
+            return
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
+            async for heard in signals:
+                if heard is not signal.SIGHUP:
+                    self._obey()
+
+    def _obey(self) -> None:
+        if self._worker is None:
+            self._scope.cancel()
+        elif self._worker.stopping:
+            self.hurried = True
+            _say("Ending at once; what runs is given back.")
+            self._worker.hurry()
+        else:
+            running = self._worker.running
+            _say(f"Ending: nothing new is taken, {running or 'no'} task{'s' if running != 1 else ''} still running.")
+            self._worker.stop()
+
+
+@asynccontextmanager
+async def _signals() -> AsyncGenerator[Signals]:
+    """Hear signals for the time of this context; one that comes before there is a worker ends it quietly."""
+    async with anyio.create_task_group() as tasks:
+        signals = Signals(tasks.cancel_scope)
+        await tasks.start(signals.listen)
+        yield signals
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,90 @@
+"""What every tool of one workbench works with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import anyio
+
+from mycelium_workbench.errors import NoWalls
+from mycelium_workbench.folder import Folder
+from mycelium_workbench.settings import Limits, Settings
+
+
+@dataclass(eq=False)
+class Bench:
+    """One workbench: its settings, the folder that is worked in, and what is known of this system's walls."""
+
+    settings: Settings
+    folder: Folder
+    _obstacle: str | None = None
+    _told: bool = False
+    _trying: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings) -> Generator[Self]:
+        """Open the folder and keep it open: it stays the same one, whatever is done to its name."""
+        with Folder.open(settings.root, settings.limits.file_bytes) as folder:
+            yield cls(replace(settings, root=folder.root), folder)
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.limits
+
+    async def walled(self) -> bool:
+        """Whether commands run behind walls: always where this system has them. Tried once.
+
+        Raises:
+            NoWalls: it has none, and nobody said that commands may run without.
+        """
+        from mycelium_workbench.commands import try_walls
+
+        async with self._trying:
+            if self._obstacle is None:
+                self._obstacle = await try_walls(self.settings)
+        if self._obstacle and not self.settings.unconfined:
+            raise NoWalls(
+                f"This system has no walls for commands ({self._obstacle}), so none is run.",
+                hint="Start the workbench with --unconfined to run commands with all that its user may do.",
+                reason=self._obstacle,
+            )
+        return not self._obstacle
+
+    def first_words(self) -> str:
+        """What holds for commands, for the first of them; empty for the others."""
+        if self._told:
+            return ""
+        self._told = True
+        return self._unwalled_words() if self._obstacle else self._walled_words()
+
+    def _walled_words(self) -> str:
+        network = "on" if self.settings.network else "off"
+        return (
+            f"Walls: {self.folder.root} can be written, the system read, nothing else seen. Network {network}. "
+            f"{self._limits()}, {_how_counted()}."
+        )
+
+    def _unwalled_words(self) -> str:
+        return (
+            f"NO WALLS here ({self._obstacle}): commands reach all files and networks that this user does. "
+            f"{self._limits()}, {'held by the kernel' if os.geteuid() else 'only counted, since nothing holds root'}."
+        )
+
+    def _limits(self) -> str:
+        limits = self.limits
+        return f"Limits: {limits.seconds:g} s, {limits.memory_mb} MiB, {limits.processes} processes"
+
+
+def _how_counted() -> str:
+    from mycelium_workbench import walls
+
+    if walls.counts_by_namespace():
+        return "held by the kernel (RLIMIT_NPROC)"
+    if walls.has_own_highest_pid():
+        return f"held by the kernel (pid_max, {walls.RESERVED_PIDS} more) and counted every 50 ms"
+    return "counted every 50 ms"

@@ -1,0 +1,113 @@
+"""A real browser, where the extra `browser` and a Chromium are installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mycelium_workbench.errors import NoBrowser, PageTrouble
+from mycelium_workbench.proxy import REFUSED_AS, USER, Proxy
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page, Route
+
+PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+SIZE: Final = (1280, 800)
+LOADED_WITHIN: Final = 20_000
+"""Milliseconds."""
+SETTLED_WITHIN: Final = 2_000
+"""Milliseconds that scripts get after the page is there."""
+FLAGS: Final = (
+    # Whatever does not go through the proxy goes nowhere.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+)
+INSTALL: Final = "pip install 'mycelium-mcp[browser]', and a Chromium; or leave out screenshot."
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A page as the browser shows it."""
+
+    url: str
+    status: int
+    html: str
+    png: bytes
+
+
+async def render(url: str, proxy: Proxy) -> Seen:
+    """Open the page in a browser of its own, which is gone afterwards, and all of whose traffic goes through `proxy`.
+
+    Raises:
+        NoBrowser: none can be started.
+        PageTrouble: the page cannot be opened.
+    """
+    try:
+        from playwright.async_api import Error
+    except ImportError:
+        raise NoBrowser("No browser is installed.", hint=INSTALL) from None
+    async with _browser(proxy) as browser:
+        try:
+            return await _seen(browser, url, proxy)
+        except Error as error:
+            said = error.message.splitlines()[0][:200]
+            raise PageTrouble(f"The browser cannot open the page: {said}.", hint="Try later.") from None
+
+
+@asynccontextmanager
+async def _browser(proxy: Proxy) -> AsyncGenerator[Browser]:
+    from playwright.async_api import Error, async_playwright
+
+    program = next((found for each in PROGRAMS if (found := shutil.which(each))), None)
+    async with async_playwright() as playwright:
+        try:
+            browser = await playwright.chromium.launch(
+                executable_path=program,
+                args=list(FLAGS),
+                # Chromium's own sandbox does not work for root.
+                chromium_sandbox=os.geteuid() != 0,
+                env={"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"},
+                proxy={"server": proxy.url, "username": USER, "password": proxy.password},
+            )
+        except Error as error:
+            raise NoBrowser(
+                f"The browser does not start: {error.message.splitlines()[0][:200]}.", hint=INSTALL
+            ) from None
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def _seen(browser: Browser, url: str, proxy: Proxy) -> Seen:
+    from playwright.async_api import TimeoutError as TooSlow
+
+    width, height = SIZE
+    page = await browser.new_page(
+        viewport={"width": width, "height": height}, accept_downloads=False, service_workers="block"
+    )
+    await page.route("**/*", _only_web)
+    answer = await page.goto(url, timeout=LOADED_WITHIN, wait_until="load")
+    if answer is not None and answer.status in REFUSED_AS and proxy.refused is not None:
+        raise proxy.refused
+    with suppress(TooSlow):  # some pages are never quiet
+        await page.wait_for_load_state("networkidle", timeout=SETTLED_WITHIN)
+    return Seen(page.url, answer.status if answer else 0, await page.content(), await _picture(page))
+
+
+async def _picture(page: Page) -> bytes:
+    return await page.screenshot(type="png", animations="disabled", timeout=LOADED_WITHIN)
+
+
+async def _only_web(route: Route) -> None:
+    if route.request.url.startswith(("http://", "https://", "data:", "blob:")):
+        await route.continue_()
+    else:
+        await route.abort()
