@@ -9,8 +9,10 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import host_of, trust_of
+from mycelium_messaging.background import background
 from mycelium_messaging.consumer import Consumer
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.errors import BrokerAway
@@ -29,18 +31,23 @@ class Broker:
     A broker that runs out of memory stops reading from connections that publish; acks must not wait behind those.
     """
 
-    def __init__(self, settings: RabbitMQ, name: str, tasks: TaskGroup) -> None:
+    def __init__(self, settings: RabbitMQ, name: str, tasks: TaskGroup, *, declares: bool = True) -> None:
         self.settings = settings
         self._tasks = tasks
         self._publisher: Publisher | None = None
-        self._out = Link(settings, f"{name} out", self._prepare)
-        self._in = Link(settings, f"{name} in")
+        self._out = Link(settings, f"{name} out", self._prepare, declares=declares)
+        self._in = Link(settings, f"{name} in", declares=declares)
         self._listens = False
 
     @property
     def connected(self) -> bool:
         """Whether it can be published to, and what is consumed comes."""
         return self._out.connected and (self._in.connected or not self._listens)
+
+    @property
+    def trouble(self) -> MyceliumError | None:
+        """Why it is not connected, as far as the last try could tell."""
+        return self._out.trouble or (self._in.trouble if self._listens else None)
 
     async def wait_connected(self) -> None:
         """Return when it is connected.
@@ -53,6 +60,16 @@ class Broker:
                 if link.trouble is not None and not isinstance(link.trouble, BrokerAway):
                     raise link.trouble
                 await link.turn()
+
+    async def connect_now(self) -> None:
+        """Return when it is connected, after one try.
+
+        Raises why that failed: BrokerAway, BrokerRefused, TopologyDiffers or InvalidConfig.
+        """
+        while not self._out.connected:
+            if self._out.trouble is not None:
+                raise self._out.trouble
+            await self._out.turn()
 
     async def publish(
         self,
@@ -96,14 +113,13 @@ class Broker:
         """A consumer for as long as this is open. At the end, what is not settled goes back to the queue."""
         self._listen()
         consumer = Consumer(self._in, queue, prefetch)
-        async with anyio.create_task_group() as tasks:
+        async with background() as tasks:
             tasks.start_soon(consumer.run)
             try:
                 yield consumer
             finally:
                 with anyio.CancelScope(shield=True):
                     await consumer.stop()
-                tasks.cancel_scope.cancel()
 
     @asynccontextmanager
     async def channel(self) -> AsyncGenerator[Channel]:
@@ -155,11 +171,11 @@ class Broker:
 
 
 @asynccontextmanager
-async def open_broker(settings: RabbitMQ, *, name: str) -> AsyncGenerator[Broker]:
+async def open_broker(settings: RabbitMQ, *, name: str, declares: bool = True) -> AsyncGenerator[Broker]:
     """The broker under these settings: at once, whether it is there or not. `name` is what its administrators read.
 
-    In the background it is connected to, and the exchange and the queues are declared, now and after every loss. At
-    the end, what was published is waited for, and every ack has arrived.
+    In the background it is connected to, and the exchange and the queues are declared, now and after every loss,
+    unless `declares` is false. At the end, what was published is waited for, and every ack has arrived.
 
     Raises:
         InvalidConfig: no host is configured, or a file that TLS needs cannot be used.
@@ -167,11 +183,8 @@ async def open_broker(settings: RabbitMQ, *, name: str) -> AsyncGenerator[Broker
     host_of(settings)
     await anyio.to_thread.run_sync(trust_of, settings)
     hush_pika()
-    async with anyio.create_task_group() as tasks:
-        broker = Broker(settings, name, tasks)
+    async with background() as tasks:
+        broker = Broker(settings, name, tasks, declares=declares)
         tasks.start_soon(broker.run)
-        try:
-            yield broker
-            await broker.drain()
-        finally:
-            tasks.cancel_scope.cancel()
+        yield broker
+        await broker.drain()

@@ -79,15 +79,16 @@ class Consumer:
     async def stop(self) -> None:
         """Get no more: what nobody got yet goes back to the queue; what was got can be settled still."""
         self._stopped = True
-        channel = self._channel
+        channel, consumer_tag = self._channel, self._consumer_tag
+        self._consumer_tag = ""
         try:
-            if channel is not None and self._consumer_tag:
-                await channel.cancel(self._consumer_tag)
+            if channel is not None and consumer_tag:
+                await channel.cancel(consumer_tag)
         except Cut:
             pass  # then the broker has taken all of it back
         finally:
             while self._fetched:
-                await self._fetched.pop().requeue()
+                await self._fetched.popleft().requeue()
             for turn in self._waiting:
                 if not turn.done():
                     turn.set_result(None)

@@ -56,7 +56,7 @@ class Delivery:
             self.channel.ack(self.tag)
 
     async def requeue(self) -> None:
-        """Put it back to where it was, for whoever is there."""
+        """Put it back, for whoever is there: a classic queue has it where it was, a quorum queue behind the others."""
         self._nack(requeue=True)
 
     async def reject(self) -> None:

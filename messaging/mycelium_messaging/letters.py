@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -38,13 +38,16 @@ from mycelium_messaging.letter import (
     sayable,
 )
 from mycelium_messaging.link import pauses
-from mycelium_messaging.wire import Channel
+from mycelium_messaging.names import STORE
 
 log = logging.getLogger("mycelium.messaging")
 
 HISTORY_BYTES: Final = 16 * 1024
 HEADER_BYTES: Final = 48 * 1024
 """All headers must fit in one frame, of which RabbitMQ takes 128 KiB: whatever came with more is buried without."""
+PUT_BACK: Final = 2.0
+"""Seconds that it may take until letters that were only read can be read again."""
+
 Again: TypeAlias = Callable[[Letter], Awaitable[bool]]
 """Sees to a letter in another way than sending it again; False if it cannot."""
 
@@ -75,7 +78,9 @@ async def bury(
                 await _mend(broker)
         else:
             await delivery.ack()
-            log.warning("message %s of %s is a dead letter: %s (%s)", message_id(delivery), delivery.queue, code, says)
+            log.warning(
+                "message %s of %s is a dead letter: %s (%s)", message_id(delivery), delivery.queue, code, headers[SAYS]
+            )
             return True
     return False
 
@@ -110,7 +115,7 @@ def _brought(headers: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in headers.items()
-        if name not in DEATHS and (not name.startswith(OURS) or name == REPLAYED)
+        if name not in DEATHS and (not name.startswith(OURS) or name in {REPLAYED, STORE})
     }
     return kept if len(repr(kept).encode(errors="replace")) <= HEADER_BYTES else {}
 
@@ -147,8 +152,11 @@ async def count_letters(broker: Broker) -> int:
 
 async def list_letters(broker: Broker, limit: int) -> Sequence[Letter]:
     """The oldest letters. They stay where they are, in their order."""
-    async with broker.channel() as channel:  # which is closed at the end, and what was got by it goes back
-        return [letter async for letter, _ in _walk(broker, channel, limit)]
+    letters: list[Letter] = []
+    async with _opened(broker) as walk:
+        async for letter, _ in walk(limit):
+            letters.append(letter)
+    return letters
 
 
 async def replay_letters(
@@ -162,8 +170,8 @@ async def replay_letters(
         BrokerAway, QueueFull, Unroutable: the rest of them are still there.
     """
     done: list[Letter] = []
-    async with broker.channel() as channel:
-        async for letter, delivery in _walk(broker, channel, None):
+    async with _opened(broker) as walk:
+        async for letter, delivery in walk(None):
             if wanted is not None and letter.id not in wanted:
                 continue
             if letter.id not in {each.id for each in done}:
@@ -190,20 +198,44 @@ async def _replay(broker: Broker, letter: Letter, delivery: Delivery, again: Aga
 async def drop_letters(broker: Broker, wanted: Collection[str] | None) -> Sequence[Letter]:
     """Remove these letters (None: all) for good."""
     dropped: list[Letter] = []
-    async with broker.channel() as channel:
-        async for letter, delivery in _walk(broker, channel, None):
+    async with _opened(broker) as walk:
+        async for letter, delivery in walk(None):
             if wanted is None or letter.id in wanted:
                 await delivery.ack()
                 dropped.append(letter)
     return dropped
 
 
-async def _walk(broker: Broker, channel: Channel, limit: int | None) -> AsyncGenerator[tuple[Letter, Delivery]]:
-    """The letters that are there now, oldest first; not those that come meanwhile."""
+Walk: TypeAlias = Callable[[int | None], AsyncGenerator[tuple[Letter, Delivery]]]
+
+
+@asynccontextmanager
+async def _opened(broker: Broker) -> AsyncGenerator[Walk]:
+    """Lets the letters be walked through, and puts back those that were not settled, to where they were.
+
+    That is what closing a channel does; giving them back one by one would put them behind those that were not read.
+    """
     queue = names.dead_letter_queue(broker.settings)
-    there, _ = await channel.count(queue)
-    for _ in range(there if limit is None else min(there, limit)):
-        delivery = await channel.get(queue)
-        if delivery is None:
-            return
-        yield letter_of(delivery), delivery
+    read: list[Delivery] = []
+    async with broker.channel() as channel:
+
+        async def walk(limit: int | None) -> AsyncGenerator[tuple[Letter, Delivery]]:
+            there, _ = await channel.count(queue)  # not those that come meanwhile
+            for _ in range(there if limit is None else min(there, limit)):
+                delivery = await channel.get(queue)
+                if delivery is None:
+                    return
+                yield letter_of(delivery), delivery
+                delivery.body = b""  # nobody needs it any more, and there may be many
+                read.append(delivery)
+
+        before, _ = await channel.count(queue)
+        yield walk
+    await _put_back(broker, before - sum(each.settled for each in read))
+
+
+async def _put_back(broker: Broker, count: int) -> None:
+    """Wait until as many letters are there again: a closed channel is noticed a moment later."""
+    with anyio.move_on_after(PUT_BACK):  # others may have taken some
+        while await count_letters(broker) < count:  # noqa: ASYNC110  nothing tells of it
+            await anyio.sleep(0.01)

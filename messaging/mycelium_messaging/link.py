@@ -33,23 +33,31 @@ def pauses(attempt: int) -> float:
 class Link:
     """Keeps one connection. `prepare` makes it ready for use each time, before anybody else gets it."""
 
-    def __init__(self, settings: RabbitMQ, name: str, prepare: Callable[[Wire], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        settings: RabbitMQ,
+        name: str,
+        prepare: Callable[[Wire], Awaitable[None]] | None = None,
+        *,
+        declares: bool = True,
+    ) -> None:
         self.settings = settings
         self.trouble: MyceliumError | None = None
         """Why there is no connection, as far as the last try could tell."""
         self._name = name
         self._prepare = prepare
+        self._declares = declares
         self._wire: Wire | None = None
         self._turned = anyio.Event()
         self._lost_at: float | None = None
 
     @property
     def connected(self) -> bool:
-        return self._wire is not None
+        return self._wire is not None and self._wire.usable
 
     async def wire(self) -> Wire:
         """The connection, once there is one."""
-        while self._wire is None:
+        while self._wire is None or not self._wire.usable:
             await self._turned.wait()
         return self._wire
 
@@ -73,7 +81,8 @@ class Link:
     async def _once(self, attempt: int) -> int:
         """Use one connection until it is lost; the number of tries starts again if it was of any use."""
         async with connected(self.settings, self._name) as wire:
-            await declare(wire, self.settings)
+            if self._declares:
+                await declare(wire, self.settings)
             if self._prepare is not None:
                 await self._prepare(wire)
             self._found(wire)

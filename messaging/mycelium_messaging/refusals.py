@@ -34,24 +34,30 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
     address = address_of(settings)
     if cut.code == ACCESS_REFUSED:
         return BrokerRefused(
-            f"RabbitMQ at {address} refuses the user: {cut.text.rstrip('.')}.",
+            f"RabbitMQ at {address} refuses the user: {cut.text}.",
             hint="Correct rabbitmq.username and rabbitmq.password, or what that user may do.",
             address=address,
         )
     if cut.code == NOT_ALLOWED:
         return BrokerRefused(
-            f"RabbitMQ at {address} has no virtual host {settings.vhost!r} for this user: {cut.text.rstrip('.')}.",
+            f"RabbitMQ at {address} has no virtual host {settings.vhost!r} for this user: {cut.text}.",
             hint="Correct rabbitmq.vhost, or let an administrator add it: `rabbitmqctl add_vhost`, `set_permissions`.",
+            address=address,
+        )
+    if cut.code == NOT_FOUND:
+        return TopologyDiffers(
+            f"Something is missing in RabbitMQ at {address}: {cut.text}.",
+            hint="`mycelium topology --declare` makes the exchanges and queues.",
             address=address,
         )
     if "certificate" in cut.text.lower() or "hostname mismatch" in cut.text.lower():
         return BrokerRefused(
-            f"RabbitMQ at {address} is not trusted: {cut.text.rstrip('.')}.",
+            f"RabbitMQ at {address} is not trusted: {cut.text}.",
             hint="Name in rabbitmq.ca_file whose certificates to trust, and the host as its certificate does.",
             address=address,
         )
     return BrokerAway(
-        f"RabbitMQ at {address} cannot be reached: {cut.text.rstrip('.')}.",
+        f"RabbitMQ at {address} cannot be reached: {cut.text}.",
         hint="Start it, or correct rabbitmq.host, rabbitmq.port and rabbitmq.tls.",
         address=address,
     )
@@ -100,8 +106,10 @@ def differing(text: str) -> TopologyDiffers:
     )
 
 
-def remedy_for(difference: Difference) -> str:
-    """What to do about it: RabbitMQ changes no arguments of what is there."""
+def remedy_for(*differences: Difference) -> str:
+    """What to do about them: RabbitMQ changes no arguments of what is there."""
     away = "Delete it once it is empty, and `mycelium topology --declare` makes it anew"
-    setting = SETTINGS.get(difference.argument)
-    return f"{away}; or set {setting} to match." if setting else f"{away}."
+    settings = [SETTINGS.get(each.argument) for each in differences]
+    if None in settings:
+        return f"{away}."
+    return f"{away}; or set {' and '.join(filter(None, settings))} to match."

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -21,7 +21,7 @@ from mycelium_messaging.delivery import Delivery
 
 Pika: TypeAlias = Any
 """Something of pika's, whose own signatures tell types in part only."""
-CLOSING: Final = 5.0
+CLOSING: Final = 2.0
 """Seconds that the broker gets to say goodbye; a connection that hangs is then dropped."""
 
 
@@ -31,7 +31,7 @@ class Cut(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}" if code else text)
         self.code = code
-        self.text = text
+        self.text = text.rstrip(".")
 
 
 class Waits:
@@ -258,10 +258,14 @@ class Wire:
         self._patience = patience
         self._waits = Waits(patience)
         self._gone = anyio.Event()
+        connection.add_on_close_callback(self._closed)
 
-    def cut_off(self, cut: Cut) -> None:
-        """The connection is gone; pika has told its channels."""
-        self._waits.end(cut)
+    @property
+    def usable(self) -> bool:
+        return bool(self._connection.is_open)
+
+    def _closed(self, _connection: Pika, reason: BaseException) -> None:
+        self._waits.end(cut_by(reason))
         self._gone.set()
 
     async def gone(self) -> Cut:
@@ -306,35 +310,37 @@ async def connected(settings: RabbitMQ, name: str) -> AsyncGenerator[Wire]:
 async def _connect(settings: RabbitMQ, name: str) -> Wire:
     from pika.adapters.asyncio_connection import AsyncioConnection
 
-    opened: asyncio.Future[Wire] = asyncio.get_running_loop().create_future()
-    ended = anyio.Event()
+    greeting: list[Pika] = []
 
-    def now_open(connection: Pika) -> None:
-        wire.append(Wire(connection, settings.connection_timeout_seconds))
-        if not opened.done():
-            opened.set_result(wire[0])
+    class Remembered(AsyncioConnection):  # pika shows a connection only when it is open
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            greeting.append(self)
 
-    def failed(_connection: Pika, reason: BaseException) -> None:
-        ended.set()
-        if not opened.done():
-            opened.set_exception(cut_by(reason))
-
-    def gone(_connection: Pika, reason: BaseException) -> None:
-        ended.set()
-        wire[0].cut_off(cut_by(reason))
-
-    wire: list[Wire] = []
+    made: asyncio.Future[Pika] = asyncio.get_running_loop().create_future()
     parameters = await anyio.to_thread.run_sync(_parameters, settings, name)
-    connection: Pika = AsyncioConnection(parameters, now_open, failed, gone)
+    attempt: Pika = Remembered.create_connection([parameters], made.set_result)
     try:
-        return await opened
-    except BaseException:
-        with anyio.CancelScope(shield=True), suppress(Exception):  # whatever it is, it is not to hide the first
-            if not ended.is_set():
-                connection.close()
-                with anyio.move_on_after(CLOSING):
-                    await ended.wait()
+        found = await asyncio.shield(made)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await _give_up(attempt, greeting, made)
         raise
+    if not isinstance(found, AsyncioConnection):  # but one of pika's errors, or even only its class
+        raise cut_by(found if isinstance(found, BaseException) else ConnectionAbortedError())
+    return Wire(found, settings.connection_timeout_seconds)
+
+
+async def _give_up(attempt: Pika, greeting: list[Pika], made: asyncio.Future[Pika]) -> None:
+    """End what was begun, so that no socket stays behind."""
+    begun = [each for each in greeting if not each.is_closed]
+    for each in begun:  # aborting the attempt itself fails an assertion of pika's once the two ends greet each other
+        if not each.is_closing:
+            each.close()
+    if not begun and not made.done():
+        attempt.abort()
+    with anyio.move_on_after(CLOSING):
+        await made
 
 
 def _parameters(settings: RabbitMQ, name: str) -> Pika:
@@ -380,7 +386,8 @@ def _innermost(reason: BaseException) -> str:
     inner: Any = reason
     while (next_one := _inside(inner)) is not None:
         inner = next_one
-    return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+    said = str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+    return "it does not answer in time" if "Timeout" in said else said  # which pika follows with its addresses
 
 
 def _inside(reason: Any) -> BaseException | None:

@@ -54,7 +54,9 @@ def require_report(task: Task) -> None:
     Raises:
         InvalidInput: it was not.
     """
-    budget, spent = task.budget or Budget(), task.spent or Spent()
+    if (budget := task.budget) is None:
+        return
+    spent = task.spent or Spent()
     missing = [n for n in REPORTED if getattr(budget, n) is not None and getattr(spent, n) is None]
     if missing:
         raise InvalidInput(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from mycelium.models import Record, Task, TaskStatus, Workflow
@@ -14,25 +13,25 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 
-@dataclass(slots=True)
 class Draft:
     """A change in the making, which sees what it has already put."""
 
-    view: View
-    puts: dict[tuple[str, str], Record] = field(default_factory=dict[tuple[str, str], Record])
-    events: list[NewEvent] = field(default_factory=list[NewEvent])
-    keyed: dict[str, Task] = field(default_factory=dict[str, Task])
-    """The tasks among `puts` that have an idempotency key, by it."""
-    starting: list[str] = field(default_factory=list[str])
-    """Tasks among `puts` that nothing stands in the way of and that a workflow of their own is to do."""
-    _read: dict[tuple[str, str], Record | None] = field(default_factory=dict[tuple[str, str], Record | None])
-    _read_by_key: dict[str, Task | None] = field(default_factory=dict[str, Task | None])
-    _waiting: dict[str, dict[str, None]] = field(default_factory=dict[str, dict[str, None]])
-    """For each task, those that this draft has blocked and that wait on it."""
-    _parts: dict[str, dict[str, TaskStatus]] = field(default_factory=dict[str, dict[str, TaskStatus]])
-    """For each workflow, the tasks of it among `puts`, and what they are there."""
-    _counts: dict[str, Counter[TaskStatus]] = field(default_factory=dict[str, Counter[TaskStatus]])
-    """How many of them there are in each status."""
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.puts: dict[tuple[str, str], Record] = {}
+        self.events: list[NewEvent] = []
+        self.keyed: dict[str, Task] = {}
+        """The tasks among `puts` that have an idempotency key, by it."""
+        self.starting: list[str] = []
+        """Tasks among `puts` that nothing stands in the way of and that a workflow of their own is to do."""
+        self._read: dict[tuple[str, str], Record | None] = {}
+        self._read_by_key: dict[str, Task | None] = {}
+        self._waiting: dict[str, dict[str, None]] = {}
+        """For each task, those that this draft has blocked and that wait on it."""
+        self._parts: dict[str, dict[str, TaskStatus]] = {}
+        """For each workflow, the tasks of it among `puts`, and what they are there."""
+        self._counts: dict[str, Counter[TaskStatus]] = {}
+        """How many of them there are in each status."""
 
     def read(self, kind: type[R], keys: Sequence[str]) -> None:
         """Read these records in one journey, since each will be asked for by itself."""

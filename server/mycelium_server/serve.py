@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
@@ -19,22 +19,32 @@ from mycelium_server.logs import log_to_stderr
 from mycelium_server.stdio import stdio_streams
 from mycelium_tools.profiles import PROFILES, Profile
 
+if TYPE_CHECKING:
+    from mycelium.settings.network import RabbitMQ
+
 EXPLANATION: Final = (
     "This speaks MCP over stdin and stdout, and waits for a client, which usually starts it by itself: "
     "`mycelium doctor` says how to connect one. Ctrl-C ends it."
 )
 
 
-async def serve_stdio(*, url: str, agent: str | None, profile: Profile = "core") -> None:
+async def serve_stdio(
+    *,
+    url: str,
+    agent: str | None,
+    profile: Profile = "core",
+    rabbitmq: Callable[[], RabbitMQ] | None = None,
+) -> None:
     """Serve the store at `url` until the client goes, or SIGTERM or SIGINT comes; then close it in order.
 
-    `agent` is the connection's name; one is made unless given.
+    `agent` is the connection's name; one is made unless given. `rabbitmq` reads the settings of the broker that what
+    the log tells is relayed to, if one is configured.
 
     Raises:
         InvalidId: `agent` is not a name.
         InvalidInput: the process was started without stdin or stdout.
     """
-    await run_over_stdio(lambda: build_server(store_at(url, agent), PROFILES[profile]))
+    await run_over_stdio(lambda: build_server(store_at(url, agent, rabbitmq), PROFILES[profile]))
 
 
 async def run_over_stdio(build: Callable[[], Server[Any]]) -> None:

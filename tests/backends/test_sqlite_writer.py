@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,8 @@ import anyio.lowlevel
 import pytest
 
 from mycelium import Mycelium
-from mycelium.errors import StoreDamaged
+from mycelium.errors import MyceliumError, NotClaimable, StoreDamaged
+from mycelium.models import Agent, Task
 from mycelium_backends.sqlite import writer
 from mycelium_backends.sqlite.lock import FileLock
 
@@ -90,3 +92,61 @@ async def test_an_empty_file_beside_a_full_log_is_refused(tmp_path: Path) -> Non
         async with Mycelium.open(f"sqlite:///{store}"):
             pass
     assert (store.read_bytes(), log.read_bytes()) == (b"", b"the rest of a store")
+
+
+async def in_one_group(m: Mycelium, store: Path, *calls: Callable[[], Awaitable[object]]) -> list[object]:
+    """What these calls return or raise: made while the writer waits for the lock, they share a transaction."""
+    outcomes: dict[int, object] = {}
+
+    async def make(number: int, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            outcomes[number] = await call()
+        except MyceliumError as error:
+            outcomes[number] = error
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            with FileLock(store).held():
+                group.start_soon(m.publish_event, "first")
+                for number, call in enumerate(calls):
+                    group.start_soon(make, number, call)
+                for _ in range(10):
+                    await anyio.lowlevel.checkpoint()
+    return [outcomes[number] for number in range(len(calls))]
+
+
+async def test_an_agent_that_fails_too_often_gets_nothing_in_the_same_group(m: Mycelium, tmp_path: Path) -> None:
+    await m.see()
+    tasks = [await m.create_task("work") for _ in range(7)]
+    for task in tasks[:5]:
+        await m.claim_task(task.id)
+    failing = [partial(m.fail_task, task.id, "broken") for task in tasks[:5]]
+    first, *_, last = await in_one_group(m, tmp_path / "store.db", m.claim_task, *failing, m.claim_task)
+    assert isinstance(first, Task)
+    assert isinstance(last, NotClaimable)
+    (well,) = await in_one_group(m, tmp_path / "store.db", partial(m.store_agent_status, status="idle"))
+    assert isinstance(well, Agent)
+    assert await m.claim_task() is not None
+
+
+async def test_work_in_a_new_queue_is_found_in_the_same_group(m: Mycelium, tmp_path: Path) -> None:
+    await m.see()
+    await m.create_task("work")
+    create = partial(m.create_task, "work", queue="gpu")
+    claim = partial(m.claim_task, queues=["gpu"])
+    plain, made, found = await in_one_group(m, tmp_path / "store.db", m.claim_task, create, claim)
+    assert isinstance(plain, Task)
+    assert isinstance(made, Task)
+    assert isinstance(found, Task)
+    assert found.id == made.id
+
+
+async def test_an_agents_new_words_count_in_the_same_group(m: Mycelium, tmp_path: Path) -> None:
+    await m.see()
+    task = await m.create_task("work", capabilities=["gpu"])
+    able = partial(m.store_agent_status, capabilities=["gpu"])
+    refused, _, claimed = await in_one_group(
+        m, tmp_path / "store.db", partial(m.claim_task, task.id), able, partial(m.claim_task, task.id)
+    )
+    assert isinstance(refused, NotClaimable)
+    assert isinstance(claimed, Task)

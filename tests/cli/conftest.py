@@ -72,7 +72,7 @@ class Command:
 @pytest.fixture
 def mycelium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command, with only its own store in its environment."""
-    for name in [name for name in os.environ if name.startswith(("MYCELIUM_", "REDIS_", "TASKQUEUE_"))]:
+    for name in [name for name in os.environ if name.startswith(("MYCELIUM_", "RABBITMQ_", "REDIS_", "TASKQUEUE_"))]:
         monkeypatch.delenv(name)
     folder = tmp_path / "here"
     folder.mkdir()

@@ -12,7 +12,8 @@ import pika.exceptions
 
 from tests.support.rabbitmq import Names
 
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds: a bound for a broken build, never reached otherwise."""
 
 
 @dataclass(frozen=True)

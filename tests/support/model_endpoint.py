@@ -33,6 +33,8 @@ class Endpoint:
 
     def __init__(self, script: Script, listener: MultiListener[SocketStream]) -> None:
         self._listener = listener
+        self._listening = anyio.CancelScope()
+        self._gone = anyio.Event()
         self.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
         self.asked: list[Asked] = []
         self.refused: list[str] = []
@@ -48,7 +50,8 @@ class Endpoint:
 
     async def close(self) -> None:
         """Be gone: who calls now finds nobody."""
-        await self._listener.aclose()
+        self._listening.cancel()
+        await self._gone.wait()
 
     async def until_asked(self, times: int) -> None:
         """Return once so many requests have come."""
@@ -80,8 +83,10 @@ class Endpoint:
 
     async def listen(self) -> None:
         """Take connections until closed."""
-        with suppress(anyio.ClosedResourceError):
+        with self._listening:
             await self._listener.serve(self.serve)
+        await self._listener.aclose()
+        self._gone.set()
 
     async def serve(self, connection: ByteStream) -> None:
         """One connection, which is for one request."""
@@ -135,11 +140,9 @@ async def _stream(connection: ByteStream, api: Api, answer: Answer, model: str) 
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
     )
     whole = len(events) if answer.breaks is None else len(events) - 2 if answer.whole is None else answer.whole
-    held = answer.hold is None
     for event in events[:whole]:
         await _send(connection, event)
-        if not held and answer.hold is not None and ('"text_delta"' in event or '"content": "' in event):
-            held = True
+        if answer.hold is not None and _has_text(event):
             await answer.hold.wait()
     match answer.breaks:
         case "cut":
@@ -153,6 +156,11 @@ async def _stream(connection: ByteStream, api: Api, answer: Answer, model: str) 
         case "short" | None:
             pass
     await connection.send(b"0\r\n\r\n")
+
+
+def _has_text(event: str) -> bool:
+    """Whether a piece of text is in it, in either format."""
+    return '"text_delta"' in event or ('"content": "' in event and '"content": ""' not in event)
 
 
 def _told(api: Api) -> str:

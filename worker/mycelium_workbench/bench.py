@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -71,7 +72,7 @@ class Bench:
     def _unwalled_words(self) -> str:
         return (
             f"NO WALLS here ({self._obstacle}): commands reach all files and networks that this user does. "
-            f"{self._limits()}, counted where /proc is."
+            f"{self._limits()}, {'held by the kernel' if os.geteuid() else 'only counted, since nothing holds root'}."
         )
 
     def _limits(self) -> str:

@@ -166,7 +166,8 @@ async def _attend(process: Process, stdin: bytes, output: Output, limit: float) 
             await _ask_to_end(process, output)
         if why is not None:
             await _end(process, output)
-        await process.wait()
+        else:
+            await process.wait()
         tasks.cancel_scope.cancel()
     return why
 
@@ -199,8 +200,6 @@ async def _end(process: Process, output: Output) -> None:
     _signal(process, signal.SIGUSR1)
     with anyio.move_on_after(LAST):
         await _read(process, output)
-        return
-    _signal(process, signal.SIGKILL)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
@@ -226,16 +225,17 @@ async def _keeper(
                     start_new_session=True,
                     pass_fds=[written],
                 )
+            except OSError as error:
+                raise ToolFailed(f"No process can be started: {error}.", hint="Try later.") from error
             finally:
                 os.close(written)
             try:
                 yield process, report
             finally:
                 with anyio.CancelScope(shield=True):
+                    # Behind walls all end with the keeper. Without, only it can end them, and must have its time.
                     _signal(process, signal.SIGKILL if walled else signal.SIGUSR1)
-                    with anyio.move_on_after(LAST):
-                        await process.wait()
-                    _signal(process, signal.SIGKILL)
+                    await process.wait()
                     await process.aclose()
     finally:
         os.close(report)

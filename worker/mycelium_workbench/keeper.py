@@ -153,15 +153,22 @@ class Keeper:
         if self._order.walls:
             self._signal(signal.SIGKILL)  # and whatever slips through ends with this process
             return
-        # Whoever is stopped can start nothing more, so this comes to an end.
-        stopped: set[int] = set()
-        for _ in range(1000):
-            if not (fresh := set(self._others()) - stopped):
-                break
-            _kill(fresh, signal.SIGSTOP)
-            stopped |= fresh
-        _kill(stopped, signal.SIGKILL)
-        self._signal(signal.SIGKILL)
+        # A whole group dies at once, however fast it forks; after that come those that left for a group of their own.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._command, signal.SIGKILL)
+        while left := self._others():
+            for group in {_group(each) for each in left} - {-1, os.getpgrp()}:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
+            _kill(set(left), signal.SIGKILL)
+            self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        """Take in what has ended, but for the command itself, whose status is still asked for."""
+        for each in _descendants(os.getpid(), _everyone(), dead=True):
+            if each != self._command:
+                with suppress(ChildProcessError):
+                    os.waitpid(each, os.WNOHANG)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._order.walls:
@@ -174,16 +181,25 @@ class Keeper:
 
     def _others(self) -> list[int]:
         """The processes that came of the command and still run."""
-        with suppress(FileNotFoundError):  # no /proc: not Linux
-            every = [int(each) for each in os.listdir("/proc") if each.isdigit()]
-            return [each for each in every if each != 1] if self._order.walls else _descendants(os.getpid(), every)
+        every = _everyone()
+        return [each for each in every if each != 1] if self._order.walls else _descendants(os.getpid(), every)
+
+
+def _everyone() -> list[int]:
+    """All processes that this one can see; none where there is no /proc."""
+    try:
+        return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+    except FileNotFoundError:
         return []
 
 
-def _descendants(ancestor: int, every: list[int]) -> list[int]:
+def _descendants(ancestor: int, every: list[int], *, dead: bool = False) -> list[int]:
+    """The processes that came of this one and still run; with `dead`, its own children that have ended as well."""
     children: dict[int, list[int]] = {}
     for each in every:
-        children.setdefault(_parent(each), []).append(each)
+        state, parent, _group = _about(each)
+        if state != "Z" or dead:
+            children.setdefault(parent, []).append(each)
     found: list[int] = []
     todo = [ancestor]
     while todo:
@@ -193,14 +209,18 @@ def _descendants(ancestor: int, every: list[int]) -> list[int]:
     return found
 
 
-def _parent(pid: int) -> int:
-    """Of a process that runs; -1 for one that has ended."""
+def _about(pid: int) -> tuple[str, int, int]:
+    """A process's state, its parent and its group."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            state, parent = file.read().rpartition(b")")[2].split()[:2]
+            state, parent, group = file.read().rpartition(b")")[2].split()[:3]
     except (OSError, ValueError):
-        return -1
-    return -1 if state == b"Z" else int(parent)
+        return "Z", -1, -1
+    return state.decode(), int(parent), int(group)
+
+
+def _group(pid: int) -> int:
+    return _about(pid)[2]
 
 
 def _memory(pid: int) -> int:
@@ -211,6 +231,15 @@ def _memory(pid: int) -> int:
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * PAGE
+
+
+def _threads_of_user() -> int:
+    user, found = os.geteuid(), 0
+    for each in _everyone():
+        with suppress(OSError):
+            if os.stat(f"/proc/{each}").st_uid == user:
+                found += len(os.listdir(f"/proc/{each}/task"))
+    return found
 
 
 def _kill(pids: set[int], number: signal.Signals) -> None:
@@ -250,6 +279,9 @@ def _limit(order: Order) -> None:
         wanted[resource.RLIMIT_AS] = order.memory
     if order.walls and walls.counts_by_namespace():
         wanted[resource.RLIMIT_NPROC] = order.processes
+    elif not order.walls and os.geteuid() != 0 and sys.platform == "linux":
+        # Here the kernel counts all that this user runs, threads too. It never counts root's.
+        wanted[resource.RLIMIT_NPROC] = _threads_of_user() + order.processes
     for limit, most in wanted.items():
         _soft, hard = resource.getrlimit(limit)
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)

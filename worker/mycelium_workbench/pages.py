@@ -128,7 +128,9 @@ async def _fetched(url: str, proxy: Proxy, most: int) -> Page:
             raise PageTrouble(f"The page redirects over {MOST_REDIRECTS} times.", hint="Try another.") from None
         except httpx.UnsupportedProtocol:
             raise NotAllowedAddress("The page redirects to something else than a page.", hint="Try another.") from None
-        except (httpx.HTTPError, httpx.InvalidURL, zlib.error) as error:
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"This is no address: {error}.", hint="Such as https://example.org/page.") from None
+        except (httpx.HTTPError, zlib.error) as error:
             raise PageTrouble(f"The page cannot be had: {error or type(error).__name__}.", hint="Try later.") from None
 
 

@@ -91,8 +91,8 @@ class Proxy:
             return
         method, where, version = request.split(" ")
         if method == "CONNECT":
-            host, port = _host_and_port(f"//{where}", 443)
-            async with await self._connected(host, port) as server:
+            name, _, number = where.rpartition(":")  # some clients leave out an IPv6 address's brackets
+            async with await self._connected(name.strip("[]"), int(number)) as server:
                 await client.send(b"HTTP/1.1 200 Connected\r\n\r\n")
                 await self._join(client, buffered, server)
             return

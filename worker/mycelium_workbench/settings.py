@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from mycelium_workbench.errors import InvalidInput
 
 KILO = 1024
 MEGA = 1024 * 1024
@@ -62,3 +65,17 @@ class Settings:
     audit: Path | None = None
     """The file that gets a line for each call. None: stderr."""
     limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """Refuse what no workbench can be made of, before a client is served.
+
+        Raises:
+            InvalidInput: naming it.
+        """
+        root = Path(os.path.realpath(self.root))
+        if not root.is_dir() or root == Path(root.anchor):
+            raise InvalidInput(f"{self.root} is no folder to work in.", hint="Name one below the root of the system.")
+        if low := [name for name, value in asdict(self.limits).items() if value <= 0]:
+            raise InvalidInput(f"{', '.join(low)} must be above 0.", hint="Limits cannot be turned off.")
+        if self.audit is not None and not self.audit.absolute().parent.is_dir():
+            raise InvalidInput(f"There is no folder for {self.audit}.", hint="Make it, or name another file.")

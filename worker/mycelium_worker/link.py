@@ -21,9 +21,9 @@ from pydantic import JsonValue
 from mycelium_worker.replies import failed
 from mycelium_worker.servers import ServerSpec
 from mycelium_worker.tool_call import ask
-from mycelium_worker.tool_list import ToolLists
+from mycelium_worker.tool_list import LIST_SECONDS, ToolList
 from mycelium_worker.toolbox import Reply
-from mycelium_worker.wires import Unreachable, Wire, open_wire
+from mycelium_worker.wires import NOT_SENT, Unreachable, Wire, open_wire
 
 log = logging.getLogger("mycelium.worker.servers")
 
@@ -32,11 +32,8 @@ LONGEST_PAUSE: Final = 60.0
 """Seconds before a server is started again: the first time, and at most."""
 RESTART_PATIENCE: Final = 10.0
 """Seconds that a call waits for a server that is being started."""
-LIST_SECONDS: Final = 10.0
 MOST_TIMEOUTS: Final = 3
 """Calls in a row that take too long before a server counts as stuck."""
-OLDEST: Final = 300.0
-"""Seconds after which tools are asked for again, whatever a server said; and a tenth of that if it tells no news."""
 _UNKNOWN: Final = "unknown tool"
 """How servers of the SDK answer a call of what is not there; others answer with an error."""
 US: Final = Implementation(name="mycelium-worker", version="0")
@@ -64,12 +61,7 @@ class Link:
         self._why_down = "is being started"
         self._failures = 0
         self._timeouts = 0
-        self._lists = ToolLists(server.name)
-        self._listing = anyio.Lock()
-        self._tools: Sequence[Tool] = ()
-        self._good_until = -math.inf
-        self._tells_news = False
-        self._news = 0
+        self._list = ToolList(server.name)
 
     @property
     def name(self) -> str:
@@ -97,10 +89,12 @@ class Link:
         """What it offers now; nothing while it is down."""
         with anyio.move_on_after(self._start_seconds):
             await self._tried.wait()
-        if self._up is not None and not self._is_fresh:
-            async with self._listing:
-                await self._list()
-        return self._tools if self._up is not None else ()
+        if (up := self._up) is not None and not self._list.is_fresh:
+            try:
+                await self._list.refresh(up.client)
+            except TimeoutError:
+                self._took_too_long(up, "tools/list", LIST_SECONDS)
+        return self._list.tools if self._up is not None else ()
 
     @property
     def why_down(self) -> str | None:
@@ -110,16 +104,7 @@ class Link:
     @property
     def known(self) -> Sequence[Tool]:
         """What it offered when it was last asked."""
-        return self._tools
-
-    @property
-    def _is_fresh(self) -> bool:
-        return anyio.current_time() < self._good_until
-
-    def forget_tools(self) -> None:
-        """Ask for them anew next time."""
-        self._news += 1
-        self._good_until = -math.inf
+        return self._list.tools
 
     async def call(self, tool: str, arguments: Mapping[str, JsonValue], seconds: float) -> Reply | None:
         """Call one of its tools by its own name; None where it has none such any more. Raises only cancellation."""
@@ -132,24 +117,24 @@ class Link:
                 return None
             reply = await self._asked(up, tool, arguments)
             if reply.is_error and _UNKNOWN in reply.text.casefold():
-                self.forget_tools()
+                self._list.forget()
             return None if reply.is_error and await self._lacks(tool) else reply
         return self._took_too_long(up, tool, seconds)
 
     async def _lacks(self, tool: str) -> bool:
         """Whether the server is known not to have it."""
         tools = await self.tools()
-        return self._is_fresh and self._up is not None and not any(each.name == tool for each in tools)
+        return self._list.is_fresh and self._up is not None and not any(each.name == tool for each in tools)
 
     async def _asked(self, up: _Up, tool: str, arguments: Mapping[str, JsonValue]) -> Reply:
         try:
             reply = await ask(up.client, tool, arguments)
         except MCPError as error:
             if self._is_lost(up, error):
-                return self._lost(up)
+                return self._lost(up, sent=error.data != NOT_SENT)
             self._timeouts = 0
             if error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
-                self.forget_tools()
+                self._list.forget()
             return failed(f"The server {self.name!r} refused the call: {error.message} (code {error.code}).")
         except Exception as error:  # the boundary to what servers do and the SDK makes of it
             log.debug("server %s: a call of %s failed", self.name, tool, exc_info=True)
@@ -164,8 +149,8 @@ class Link:
             self._end(up, f"lost the connection: {error.message}")
         return up.wire.end.has_come
 
-    def _lost(self, up: _Up) -> Reply:
-        if up.wire.never_sent:
+    def _lost(self, up: _Up, *, sent: bool = True) -> Reply:
+        if not sent:
             said = f"The server {self.name!r} {up.wire.end.why}. Nothing was called; it is tried again."
             return failed(said, again=True)
         return failed(
@@ -227,40 +212,21 @@ class Link:
         """Hear from a server of the stateless era when its tools change, if it tells."""
         try:
             async with client.listen(tools_list_changed=True) as news:
-                self._tells_news = bool(news.honored.tools_list_changed)
+                self._list.tells_news = bool(news.honored.tools_list_changed)
                 async for _ in news:
-                    self.forget_tools()
+                    self._list.forget()
         except ListenNotSupportedError:
             capability = client.server_capabilities.tools
-            self._tells_news = bool(capability and capability.list_changed)
+            self._list.tells_news = bool(capability and capability.list_changed)
             return
         except (MCPError, SubscriptionLost):
             log.debug("server %s tells no news", self.name)
-        self._tells_news = False
-        self.forget_tools()
+        self._list.tells_news = False
+        self._list.forget()
 
     async def _heard(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
-            self.forget_tools()
-
-    async def _list(self) -> None:
-        up = self._up
-        if up is None or self._is_fresh:  # meanwhile
-            return
-        news = self._news
-        try:
-            with anyio.fail_after(LIST_SECONDS):
-                listed = await self._lists.ask(up.client)
-        except TimeoutError:
-            self._took_too_long(up, "tools/list", LIST_SECONDS)
-            log.warning("server %s did not list its tools within %g seconds", self.name, LIST_SECONDS)
-        except Exception as error:  # noqa: BLE001  the boundary to what servers answer and the SDK makes of it
-            log.warning("server %s: its tools cannot be listed: %s", self.name, _said(error))
-        else:
-            self._tools = listed.tools
-            age = OLDEST if self._tells_news else min(OLDEST, max(listed.seconds, OLDEST / 10))
-            if news == self._news:
-                self._good_until = anyio.current_time() + age
+            self._list.forget()
 
     async def _running(self, patience: float) -> _Up | None:
         with anyio.move_on_after(patience):
@@ -279,7 +245,8 @@ class Link:
 
     def _go_up(self, up: _Up) -> None:
         self._up = up
-        self.forget_tools()
+        self._list.tells_news = False
+        self._list.forget()
         self._tell_change()
         log.info("server %s is up", self.name)
 

@@ -13,8 +13,12 @@ DEEPEST: Final = 100
 
 
 def plain(text: str) -> str:
-    """The text without halves of characters, which JSON can write and UTF-8 cannot."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """The text without halves of characters, which JSON can write and UTF-8 cannot. Two that fit become one again."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def clipped(text: str, most: int) -> str:
@@ -26,11 +30,11 @@ def clipped(text: str, most: int) -> str:
 def clipped_json(value: JsonValue, most: int) -> JsonValue:
     """The value itself where it is small and flat enough, else the beginning of how it is written."""
     try:
-        written = plain(json.dumps(value, ensure_ascii=False))
+        written = plain(json.dumps(value, ensure_ascii=False, allow_nan=False))
         if len(written) > most:
             return {"cut": clipped(written, most)}
         sound: JsonValue = json.loads(written)
         from_json(b"[" * DEEPEST + to_json(sound) + b"]" * DEEPEST)  # what nobody could read back is not kept
         return sound
     except (ValueError, RecursionError):
-        return {"cut": clipped(repr(type(value)), most)}
+        return {"cut": "[left out: nested too deeply, or no JSON]"}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import anyio
 from jsonschema import SchemaError
 from jsonschema.validators import validator_for
 from mcp import Client
@@ -21,25 +22,59 @@ LARGEST_SCHEMA: Final = 128 * 1024
 """Characters of JSON."""
 LONGEST_DESCRIPTION: Final = 16 * 1024
 MOST_TOLD: Final = 100
+LIST_SECONDS: Final = 10.0
+OLDEST: Final = 300.0
+"""Seconds after which a list is old whatever a server said, and a tenth of that if it tells no news."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """The tools, and for how many seconds the server wants that to be true."""
-
-    tools: Sequence[ServerTool]
-    seconds: float
-
-
-class ToolLists:
-    """Asks one server for its tools, and says once what is wrong with some of them."""
+class ToolList:
+    """What one server offers, as it said when it was last asked."""
 
     def __init__(self, server: str) -> None:
+        self.tools: Sequence[ServerTool] = ()
+        self.tells_news = False
+        """Whether the server tells when its tools change."""
         self._server = server
         self._told: set[str] = set()
+        self._good_until = -math.inf
+        self._news = 0
+        self._asking = anyio.Lock()
 
-    async def ask(self, client: Client) -> Listed:
-        """Raises whatever the SDK's client does."""
+    @property
+    def is_fresh(self) -> bool:
+        return anyio.current_time() < self._good_until
+
+    def forget(self) -> None:
+        """It is old from now on, what is being asked for among it."""
+        self._news += 1
+        self._good_until = -math.inf
+
+    async def refresh(self, client: Client) -> None:
+        """Ask the server, if nobody does so already. What it offered stays where it does not answer well.
+
+        Raises:
+            TimeoutError: it does not answer within `LIST_SECONDS`.
+        """
+        async with self._asking:
+            if not self.is_fresh:
+                with anyio.fail_after(LIST_SECONDS):
+                    await self._ask(client)
+
+    async def _ask(self, client: Client) -> None:
+        news = self._news
+        try:
+            tools, seconds = await self._all_pages(client)
+        except Exception as error:  # the boundary to what servers answer and the SDK makes of it
+            log.warning("server %s: its tools cannot be listed: %s", self._server, str(error)[:500])
+            log.debug("server %s: listing failed", self._server, exc_info=True)
+            return
+        self.tools = tools
+        age = OLDEST if self.tells_news else min(OLDEST, max(seconds, OLDEST / 10))
+        if news == self._news:
+            self._good_until = anyio.current_time() + age
+
+    async def _all_pages(self, client: Client) -> tuple[Sequence[ServerTool], float]:
+        """The tools, and for how many seconds the server wants that to be true."""
         tools: dict[str, ServerTool] = {}
         cursor: str | None = None
         seen: set[str | None] = set()
@@ -54,7 +89,7 @@ class ToolLists:
             cursor = page.next_cursor
             if cursor is None:
                 break
-        return Listed(list(tools.values())[:MOST_TOOLS], seconds)
+        return list(tools.values())[:MOST_TOOLS], seconds
 
     def _is_fit(self, tool: ServerTool) -> bool:
         problem = _problem_with(tool.input_schema) if tool.name else "it has no name"

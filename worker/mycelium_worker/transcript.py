@@ -1,4 +1,4 @@
-"""A conversation, read again from the log. `mycelium events --follow worker:events` shows it as it happens."""
+"""A conversation, read again from the log. `mycelium events --follow --channel worker:events` shows it live."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from datetime import datetime
 from functools import cache
 from itertools import chain
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from mycelium.models import Agent, ClaimRequest, Keeper, Record, Task, TaskStatus, Trigger, Workflow, lane_fits
 from mycelium.rules import NO_TERMS, Change, Terms, Waiter
@@ -36,35 +36,18 @@ HEADS: Final = 200
 
 
 class SqliteView:
-    """See `mycelium.rules.View`: what one connection sees, inside a transaction if a rule reads it.
-
-    What nearly every claim and completion asks for, it remembers for the transaction, until `forget` is told otherwise.
-    """
+    """See `mycelium.rules.View`: what one connection sees, inside a transaction if a rule reads it."""
 
     def __init__(self, connection: sqlite3.Connection, now: datetime, terms: Terms = NO_TERMS) -> None:
         self._execute = connection.execute
         self._woken = False
-        self._agents: dict[str, Agent | None] = {}
-        self._lanes: dict[str, list[tuple[str, str]]] = {}
         self.now = now
         self.terms = terms
 
     def forget(self, change: Change[Any]) -> None:
-        """This was written in the same transaction."""
-        for record in chain(change.puts, change.removes):
-            if isinstance(record, Agent):
-                self._agents.pop(record.name, None)
-            elif isinstance(record, Task) and record.lane:
-                self._lanes.clear()
+        """This was written in the same transaction. Nothing is remembered here."""
 
     def get(self, kind: type[R], key: str) -> R | None:
-        if kind is not Agent:
-            return self._read(kind, key)
-        if key not in self._agents:
-            self._agents[key] = self._read(Agent, key)
-        return cast("R | None", self._agents[key])
-
-    def _read(self, kind: type[R], key: str) -> R | None:
         row = self._execute(BY_KEY[kind], (key,)).fetchone()
         return kind.model_validate_json(row[0]) if row else None
 
@@ -106,20 +89,22 @@ class SqliteView:
         if not self._woken:
             self._execute(WAKE, (self.now.timestamp(),))
             self._woken = True
-        lanes = self._lanes_for(request)
+        lanes = self._lanes(request)
         queues = [(*lane, type) for lane in lanes for type in request.types] if request.types else lanes
         found = [self._first(queues[start : start + HEADS]) for start in range(0, len(queues), HEADS)]
         first = max((row for row in found if row), key=lambda row: (row[0], -row[1]), default=None)
         return Task.model_validate_json(first[2]) if first else None
 
-    def _lanes_for(self, request: ClaimRequest) -> list[tuple[str, ...]]:
+    def _lanes(self, request: ClaimRequest) -> list[tuple[str, ...]]:
         """The lanes that fit this agent: of tasks assigned to it, and of those for anyone."""
         plain = [(request.agent, ""), ("", "")] if lane_fits("", request.queues, request.capabilities) else []
         plain = plain[:1] if request.addressed else plain
-        others = self._lanes.get(request.agent)
-        if others is None:
-            others = self._lanes[request.agent] = self._execute(LANES, (request.agent,)).fetchall()
+        others = self._other_lanes(request.agent)
         return [*plain, *(each for each in others if lane_fits(each[1], request.queues, request.capabilities))]
+
+    def _other_lanes(self, agent: str) -> Sequence[tuple[str, str]]:
+        """The lanes with ready tasks of this agent's, or for anyone, each with whose it is."""
+        return self._execute(LANES, (agent,)).fetchall()
 
     def _first(self, queues: Sequence[tuple[str, ...]]) -> tuple[int, int, str] | None:
         """The first task of all these queues: its rank, its place and its body."""

@@ -20,6 +20,7 @@ from mycelium_backends.promise import Promise
 from mycelium_backends.sqlite.apply import Applier
 from mycelium_backends.sqlite.errors import translated, unavailable
 from mycelium_backends.sqlite.lock import FileLock
+from mycelium_backends.sqlite.remembering import RememberingView
 from mycelium_backends.sqlite.view import SqliteView
 
 log = logging.getLogger("mycelium.sqlite")
@@ -143,7 +144,7 @@ class Writer:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            view = SqliteView(connection, self._clock(), self._terms)
+            view = RememberingView(connection, self._clock(), self._terms)
             applier = Applier(connection, self._store_id, view.now, view.last_seq())
             for job in group:
                 job.outcome = self._decide(job, view, applier)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
@@ -22,11 +22,15 @@ from mycelium import Mycelium
 from mycelium.client.base import checked
 from mycelium.client.ids import new_name
 from mycelium_server.asking import Person
+from mycelium_server.assembly.relay import relaying
 from mycelium_server.calls import answer
 from mycelium_server.session import Opener, Session, session, session_of
 from mycelium_server.version import own_version
 from mycelium_tools.core import CORE, INSTRUCTIONS
 from mycelium_tools.registry import Tool
+
+if TYPE_CHECKING:
+    from mycelium.settings.network import RabbitMQ
 
 Context: TypeAlias = ServerRequestContext[Session, Any]
 
@@ -34,14 +38,25 @@ LISTING_KEEPS = CacheHint(ttl_ms=3_600_000, scope="public")
 """The tools stay the same for as long as the server runs."""
 
 
-def store_at(url: str, agent: str | None) -> Opener:
+def store_at(url: str, agent: str | None, rabbitmq: Callable[[], RabbitMQ] | None = None) -> Opener:
     """Opens the store at `url` for one connection, whose agent gets a name now unless it has one.
+
+    With `rabbitmq`, which reads those settings, what the store's log tells is relayed to the broker they name.
 
     Raises:
         InvalidId: `agent` is not a name.
     """
     name = checked(agent) if agent else new_name("agent")
-    return lambda: Mycelium.open(url, agent=name)
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Mycelium]:
+        async with AsyncExitStack() as stack:
+            m = await stack.enter_async_context(Mycelium.open(url, agent=name))
+            if rabbitmq is not None:
+                await stack.enter_async_context(relaying(m, rabbitmq))
+            yield m
+
+    return opened
 
 
 def build_server(opener: Opener, tools: Sequence[Tool] = CORE) -> Server[Session]:

@@ -21,7 +21,9 @@ async def serve_workbench(settings: Settings, allowed_hosts: Sequence[str]) -> N
     """
     try:
         hosts = frozenset(host_and_port(each) for each in allowed_hosts)
-        server = build_server(replace(settings, allowed_hosts=hosts), version=own_version())
+        settings = replace(settings, allowed_hosts=hosts)
+        settings.check()
+        server = build_server(settings, version=own_version())
     except WorkbenchError as error:
         raise InvalidInput(error.message, hint=error.hint) from error
     await run_over_stdio(lambda: server)

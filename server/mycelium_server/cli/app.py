@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
-from mycelium_server.cli import bench, demo, flow, reading, workbench, worker, writing
+from mycelium_server.cli import bench, broker, demo, flow, reading, workbench, worker, writing
 from mycelium_server.cli.options import Agent, AsJson, Backend
 from mycelium_server.cli.run import runs
 
@@ -16,7 +16,7 @@ Exit codes:
   0    Done.
   1    Refused, not found, a check of the doctor failed, or what was waited for did.
   2    The command line, or a value in it, is wrong.
-  3    The store cannot be used, or there is none yet.
+  3    The store cannot be used, or there is none yet; or RabbitMQ is away, or refuses.
   124  What was waited for did not come in time.
   130  Ended by Ctrl-C."""
 
@@ -81,6 +81,7 @@ def mycelium(
 @app.command()
 @runs
 async def serve(
+    context: typer.Context,
     tools: Annotated[
         Literal["core", "all"] | None,
         typer.Option(
@@ -93,10 +94,15 @@ async def serve(
     agent: Agent = None,
 ) -> None:
     """Serve one MCP client over stdin and stdout."""
-    from mycelium_server.cli.settings import configured_tools
+    from mycelium_server.cli.settings import configured, configured_tools
     from mycelium_server.serve import serve_stdio
 
-    await serve_stdio(url=backend, agent=agent, profile=tools or configured_tools(backend))
+    await serve_stdio(
+        url=backend,
+        agent=agent,
+        profile=tools or configured_tools(backend),
+        rabbitmq=lambda: configured(context, backend).settings.rabbitmq,
+    )
 
 
 @app.command()
@@ -155,6 +161,7 @@ async def import_store(file: ReadFile = None, backend: Backend = "auto", as_json
 
 
 bench.add_to(app)
+broker.add_to(app)
 demo.add_to(app)
 reading.add_to(app)
 writing.add_to(app)

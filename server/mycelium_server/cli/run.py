@@ -22,7 +22,9 @@ REFUSED: Final = 1
 USAGE: Final = 2
 """The command line, or a value in it, is wrong."""
 STORE: Final = 3
-"""The store cannot be used."""
+"""The store cannot be used, or the broker."""
+BROKER: Final = frozenset({"broker_unavailable", "broker_refused"})
+"""The codes of errors that are RabbitMQ's, whose classes only its own room knows."""
 DEADLINE: Final = 124
 """What was waited for did not come in time: as `timeout` of the system ends."""
 INTERRUPTED: Final = 130
@@ -113,6 +115,8 @@ def code_of(error: MyceliumError) -> int:
         case InvalidInput():
             return USAGE
         case StoreError():
+            return STORE
+        case _ if error.code in BROKER:
             return STORE
         case _:
             return REFUSED

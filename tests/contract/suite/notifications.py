@@ -1,11 +1,13 @@
 """Notifications: what people are told, as events that other programs pass on."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
 from mycelium import Mycelium
+from mycelium.errors import InvalidInput
 from mycelium.models import Event
 from mycelium.models.base import MAX_PART_BYTES
 from tests.contract.suite.base import Contract
@@ -71,10 +73,10 @@ class NotificationContract(Contract):
 
     async def test_data_is_read_back_or_refused_however_deep_it_is(self, m: Mycelium) -> None:
         taken: list[Event] = []
-        async with refuses(m, "invalid_input"):
+        with suppress(InvalidInput):
             for data in map(nested, range(140, 160)):
                 taken += [await m.notify_user("u-7", "m", data=data)]
-        assert taken
+        assert 0 < len(taken) < 20
         assert (await m.latest_events(limit=20)).events == taken
 
     async def test_nobody_else_can_say_what_looks_like_one(self, m: Mycelium) -> None:

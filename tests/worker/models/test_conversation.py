@@ -76,10 +76,12 @@ async def test_calls_of_one_turn_run_at_once_and_are_answered_in_their_order(api
         (Use("no_such_tool", {}), "no_such_tool"),
         (Use("add", {"a": "two", "b": 3}), "valid integer"),
         (Use("add", '{"a": 2, "b": '), "not JSON"),
+        (Use("add", '{"a": 2,, "b": oops}'), "not JSON"),
+        (Use("add", "[" * 20_000), "nested too deeply"),
         (Use("add", "[1, 2]"), "not a JSON object"),
         (Use("add", '{"a": NaN}'), "NaN"),
     ],
-    ids=["unknown", "misfit", "cut", "list", "nan"],
+    ids=["unknown", "misfit", "cut", "garbled", "deep", "list", "nan"],
 )
 async def test_a_call_that_cannot_be_made_goes_back_as_an_error(api: Api, use: Use, answer: str) -> None:
     async with scene([Answer([use]), FIVE], api) as s:

@@ -80,7 +80,7 @@ class SmallToolbox:
     async def tools(self) -> Sequence[Tool]:
         return [
             Tool(tool.name, tool.description or "", tool.input_schema, "small", tool.name)
-            for tool in (await self._client.list_tools()).tools
+            for tool in sorted((await self._client.list_tools()).tools, key=lambda tool: tool.name)
         ]
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None) -> Reply:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
@@ -17,7 +16,6 @@ from mycelium_worker.model import (
     Message,
     Native,
     Rejected,
-    Stop,
     Text,
     ToolResult,
     ToolUse,
@@ -25,38 +23,27 @@ from mycelium_worker.model import (
     Usage,
 )
 from mycelium_worker.plain import plain
-from mycelium_worker.providers.arguments import arguments_in
+from mycelium_worker.providers.heard import Heard
 from mycelium_worker.providers.trouble import STALLED_AFTER, broken, no_such_api, of_status, within_stream
 
 if TYPE_CHECKING:
-    from anthropic.lib.streaming import AsyncMessageStream
+    from anthropic import AsyncStream
     from anthropic.types import (
-        ContentBlock,
         ContentBlockParam,
         ImageBlockParam,
         MessageParam,
+        RawMessageStreamEvent,
         TextBlockParam,
         ToolParam,
         ToolResultBlockParam,
     )
-    from anthropic.types import Message as Answer
-    from pydantic import JsonValue
 
     from mycelium_worker.toolbox import Picture, Tool
 
-STOPS: Final[Mapping[str, Stop]] = {
-    "end_turn": "end",
-    "stop_sequence": "end",
-    "tool_use": "tool_use",
-    "pause_turn": "pause",
-    "max_tokens": "max_tokens",
-    "refusal": "refusal",
-    "model_context_window_exceeded": "context_full",
-}
 SEEN: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """The pictures that it can look at."""
 UNREADABLE: Final = (ValueError, LookupError, AttributeError, TypeError)
-"""What the SDK raises for events that are not what the API says they are."""
+"""What is raised for events that are not what the API says they are."""
 
 
 @asynccontextmanager
@@ -94,68 +81,43 @@ class Claude:
         last: bool = False,
         most_tokens: int | None = None,
     ) -> Turn:
-        request = self._client.messages.stream(
-            model=self.name,
-            max_tokens=min(self._settings.max_tokens, most_tokens or self._settings.max_tokens),
-            # Two marks: one that all tasks of this worker share, and one that moves along with the conversation.
-            system=[{"type": "text", "text": plain(system), "cache_control": {"type": "ephemeral"}}],
-            cache_control={"type": "ephemeral"},
-            messages=[param for message in messages if (param := _message(message))["content"]],
-            tools=[_tool(tool) for tool in tools] or omit,
-            # The tools stay named in the last turn, too: the conversation refers to them, and so does the cache.
-            tool_choice={"type": "none"} if last and tools else omit,
-            output_config={"effort": self._settings.effort} if self._settings.effort else omit,
-        )
+        heard = Heard(hear)
         try:
-            async with request as stream:
-                return await self._hear(stream, hear)
+            stream = await self._client.messages.create(
+                model=self.name,
+                max_tokens=min(self._settings.max_tokens, most_tokens or self._settings.max_tokens),
+                # Two marks: one that all tasks of this worker share, and one that moves along with the conversation.
+                system=[{"type": "text", "text": plain(system), "cache_control": {"type": "ephemeral"}}],
+                cache_control={"type": "ephemeral"},
+                messages=[param for message in messages if (param := _message(message))["content"]],
+                tools=[_tool(tool) for tool in tools] or omit,
+                # The tools are named in the last turn, too: the conversation refers to them, and so does the cache.
+                tool_choice={"type": "none"} if last and tools else omit,
+                output_config={"effort": self._settings.effort} if self._settings.effort else omit,
+                stream=True,
+            )
+            async with stream:
+                await _listen(stream, heard)
         except APIStatusError as error:
             if _too_long(error):
                 return Turn((), "context_full", Usage())
             raise _trouble(error) from error
         except (APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
             raise broken(error) from error
-
-    async def _hear(self, stream: AsyncMessageStream, hear: Callable[[str], None]) -> Turn:
-        written: dict[int, str] = {}  # the arguments of tools as they came, since the SDK completes what was cut
-        ended = False
-        try:
-            async for event in stream:
-                if event.type == "content_block_delta" and event.delta.type == "text_delta":
-                    hear(event.delta.text)
-                elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
-                    written[event.index] = written.get(event.index, "") + event.delta.partial_json
-                elif event.type == "message_stop":
-                    ended = True
-            if ended:
-                return _turn(stream.current_message_snapshot, written)
-        except UNREADABLE as error:
-            raise broken(error) from error
-        if "event-stream" not in stream.response.headers.get("content-type", ""):
-            raise no_such_api(str(stream.response.url), "Messages API")
-        raise Busy("the stream ended before the answer did")
+        return heard.turn()
 
 
-def _turn(answer: Answer, written: Mapping[int, str]) -> Turn:
-    usage = Usage(
-        input=answer.usage.input_tokens,
-        output=answer.usage.output_tokens,
-        cache_read=answer.usage.cache_read_input_tokens or 0,
-        cache_write=answer.usage.cache_creation_input_tokens or 0,
-    )
-    blocks = [_block(block, written.get(index)) for index, block in enumerate(answer.content)]
-    details = answer.stop_details
-    why = " ".join(part for part in (details.category, details.explanation) if part) if details else ""
-    return Turn(blocks, STOPS.get(answer.stop_reason or "", "end"), usage, why)
-
-
-def _block(block: ContentBlock, written: str | None) -> Block:
-    if block.type == "text":
-        return Text(block.text)
-    if block.type == "tool_use":
-        arguments, problem = arguments_in(json.dumps(block.input) if written is None else written)
-        return ToolUse(block.id, block.name, arguments, problem)
-    return Native(cast("dict[str, JsonValue]", block.to_dict(mode="json")))
+async def _listen(stream: AsyncStream[RawMessageStreamEvent], heard: Heard) -> None:
+    try:
+        async for event in stream:
+            heard.add(event)
+    except UNREADABLE as error:
+        raise broken(error) from error
+    if heard.ended:
+        return
+    if "event-stream" not in stream.response.headers.get("content-type", ""):
+        raise no_such_api(str(stream.response.url), "Messages API")
+    raise Busy("the stream ended before the answer did")
 
 
 def _message(message: Message) -> MessageParam:

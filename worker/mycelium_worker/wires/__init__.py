@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from mycelium_worker.servers import ServerSpec, StdioServer
 from mycelium_worker.wires.http import http_wire
 from mycelium_worker.wires.stdio import stdio_wire
-from mycelium_worker.wires.wire import LARGEST, Unreachable, Wire
+from mycelium_worker.wires.wire import LARGEST, NOT_SENT, Unreachable, Wire
 
-__all__ = ["LARGEST", "Unreachable", "Wire", "open_wire"]
+__all__ = ["LARGEST", "NOT_SENT", "Unreachable", "Wire", "open_wire"]
 
 
 def open_wire(server: ServerSpec) -> AbstractAsyncContextManager[Wire]:

@@ -14,7 +14,7 @@ from mcp.shared.message import SessionMessage
 
 from mycelium_worker.servers import HttpServer
 from mycelium_worker.wires.gate import Gate
-from mycelium_worker.wires.wire import LARGEST, NOT_REACHED, Arriving, End, Leaving, Wire
+from mycelium_worker.wires.wire import LARGEST, NOT_SENT, Arriving, End, Leaving, Wire
 
 TIMEOUT = httpx2.Timeout(30.0, read=None)
 """Calls are bounded by whoever makes them, and a stream of news is silent for long."""
@@ -86,12 +86,12 @@ class _Http(httpx2.AsyncClient):
     def _failed(self, request: httpx2.Request, error: httpx2.HTTPError) -> httpx2.Response:
         before = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol)
         said = str(error) or type(error).__name__
-        self._end.come(f"{NOT_REACHED}: {said}" if before else f"broke off: {said}")
-        return _refusal(request, said)
+        self._end.come(f"cannot be reached: {said}" if before else f"broke off: {said}")
+        return _refusal(request, said, NOT_SENT if before else None)
 
 
-def _refusal(request: httpx2.Request, said: str) -> httpx2.Response:
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": said}}
+def _refusal(request: httpx2.Request, said: str, data: str | None = None) -> httpx2.Response:
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": said, "data": data}}
     content = json.dumps(error).encode()
     return httpx2.Response(503, headers={"content-type": "application/json"}, content=content, request=request)
 

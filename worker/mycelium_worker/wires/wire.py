@@ -53,11 +53,6 @@ class Wire:
     streams: TransportStreams
     end: End = field(default_factory=End)
 
-    @property
-    def never_sent(self) -> bool:
-        """Whether it is certain that what was said last did not arrive."""
-        return self.end.why.startswith(NOT_REACHED)
 
-
-NOT_REACHED: Final = "cannot be reached"
-"""How a reason begins after which nothing can have happened."""
+NOT_SENT: Final = "not sent"
+"""The data of an error after which nothing can have happened at the server."""

@@ -1,0 +1,67 @@
+"""RabbitMQ, for commands that look at it or mend something there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mycelium.settings.network import RabbitMQ
+    from mycelium_messaging.connection import Broker
+    from mycelium_messaging.letter import Letter
+    from mycelium_messaging.letters import Again
+    from mycelium_messaging.survey import Standing
+
+NAME = "mycelium command"
+
+
+async def survey_topology(settings: RabbitMQ, *, declares: bool) -> Sequence[Standing]:
+    """How the exchanges and queues stand. Raises what `mycelium_messaging.survey` does, and InvalidConfig."""
+    from mycelium_messaging.survey import survey
+
+    return await survey(settings, NAME, declares=declares)
+
+
+def remedy(standing: Standing) -> str:
+    """What to do about an exchange or a queue."""
+    from mycelium_messaging.refusals import remedy_for
+
+    if standing.state == "missing":
+        return "`mycelium topology --declare` makes it."
+    return remedy_for(*standing.differences) if standing.differences else ""
+
+
+async def dead_letters(settings: RabbitMQ, limit: int) -> tuple[Sequence[Letter], int]:
+    """The oldest dead letters, and how many there are."""
+    from mycelium_messaging.letters import count_letters, list_letters
+
+    async with _visit(settings) as broker:
+        there = await count_letters(broker)
+        return await list_letters(broker, limit), there
+
+
+async def replay(settings: RabbitMQ, ids: Collection[str] | None, again: Again | None = None) -> Sequence[Letter]:
+    """Send dead letters out again (None: all). One about a task goes to `again` first, which may see to it itself."""
+    from mycelium_messaging.letters import replay_letters
+
+    async with _visit(settings) as broker:
+        return await replay_letters(broker, ids, again)
+
+
+async def drop(settings: RabbitMQ, ids: Collection[str] | None) -> Sequence[Letter]:
+    """Remove dead letters for good (None: all)."""
+    from mycelium_messaging.letters import drop_letters
+
+    async with _visit(settings) as broker:
+        return await drop_letters(broker, ids)
+
+
+@asynccontextmanager
+async def _visit(settings: RabbitMQ) -> AsyncGenerator[Broker]:
+    """The broker as it is: nothing is declared, and one that is away is not waited for."""
+    from mycelium_messaging.connection import open_broker
+
+    async with open_broker(settings, name=NAME, declares=False) as broker:
+        await broker.connect_now()
+        yield broker

@@ -1,0 +1,138 @@
+"""`mycelium topology` and `mycelium dead-letters`, against a real node."""
+
+from contextlib import closing
+
+import pika
+import pytest
+
+from tests.cli.conftest import Command
+from tests.support.rabbitmq import Names
+
+VARIABLES = ("HOST", "PORT", "EXCHANGE", "QUEUE_PREFIX")
+
+
+@pytest.fixture
+def command(mycelium: Command, corner: Names, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command, with the test's own corner of the node as its configuration."""
+    values = ("127.0.0.1", str(corner.server.port), corner.name, corner.name)
+    for variable, value in zip(VARIABLES, values, strict=True):
+        monkeypatch.setenv(f"RABBITMQ_{variable}", value)
+    return mycelium
+
+
+def send(corner: Names, routing_key: str, body: bytes, message_id: str | None, exchange: str | None = None) -> None:
+    """What another program sends."""
+    with closing(corner.server.plain()) as connection:
+        properties = pika.BasicProperties(message_id=message_id, expiration="1")
+        connection.channel().basic_publish(corner.name if exchange is None else exchange, routing_key, body, properties)
+
+
+def wait_for_letters(command: Command, count: int) -> None:
+    """A quorum queue looks at its first message's age in its own time."""
+    while command.succeed("dead-letters", "--json").data["total"] != count:
+        pass
+
+
+def test_without_a_host_it_says_how_to_name_one(mycelium: Command) -> None:
+    for words in (["topology"], ["dead-letters"]):
+        assert "RABBITMQ_HOST" in mycelium.fail(2, *words)
+
+
+def test_nothing_is_there_until_it_is_declared(command: Command, corner: Names) -> None:
+    said = command("topology", "--json")
+    assert said.code == 1
+    assert {each["state"] for each in said.data["queues"]} == {"missing"}
+    assert "--declare" in said.data["queues"][0]["remedy"]
+    made = command.succeed("topology", "--declare")
+    assert {row[5] for row in made.rows} == {"ok"}
+    found = {row[0]: row for row in made.rows}
+    assert found[f"{corner.name}.agent_tasks"][1:5] == ["quorum", "task.created", "0", "0"]
+    assert len(made.rows) == 10
+    assert command.succeed("topology", "--json").data["ok"]
+
+
+def test_every_difference_is_named_with_what_to_do(command: Command, corner: Names) -> None:
+    command.succeed("topology", "--declare")
+    other = ["--set", "rabbitmq.message_ttl_seconds=60", "--set", "rabbitmq.max_length=7", "topology", "--json"]
+    said = command(*other)
+    assert said.code == 1
+    (tasks,) = [each for each in said.data["queues"] if each["name"] == f"{corner.name}.agent_tasks"]
+    assert tasks["state"] == "differs"
+    differences = {each["argument"]: (each["wanted"], each["found"]) for each in tasks["differences"]}
+    assert differences == {"x-message-ttl": ("60000", "3600000"), "x-max-length": ("7", "10000")}
+    assert "rabbitmq.message_ttl_seconds" in tasks["remedy"]
+    assert "rabbitmq.max_length" in tasks["remedy"]
+
+
+def test_a_queue_of_another_program_is_compared_too(command: Command, corner: Names) -> None:
+    with closing(corner.server.plain()) as connection:
+        connection.channel().queue_declare(f"{corner.name}.agent_tasks", durable=True)
+        connection.channel().exchange_declare(corner.name, "fanout", durable=True)
+    said = command("topology", "--json").data
+    assert said["exchanges"][0]["state"] == "differs"
+    (tasks,) = [each for each in said["queues"] if each["name"] == f"{corner.name}.agent_tasks"]
+    found = {each["argument"]: each["found"] for each in tasks["differences"]}
+    assert found["x-queue-type"] == "none"
+    assert found["x-max-length"] == "none"
+    assert tasks["remedy"].endswith("makes it anew.")  # no setting does without dead letters
+    line = command.fail(1, "topology", "--declare")
+    assert line.startswith("topology_differs:")
+
+
+def test_a_queue_without_durability_differs(command: Command, corner: Names) -> None:
+    with closing(corner.server.plain()) as connection:
+        connection.channel().queue_declare(f"{corner.name}.agent_tasks", durable=False)
+    (tasks,) = [each for each in command("topology", "--json").data["queues"] if each["name"].endswith("agent_tasks")]
+    assert [each["argument"] for each in tasks["differences"]] == ["durable"]
+
+
+def test_a_broker_that_is_away_or_refuses(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RABBITMQ_PASSWORD", "sesame-7")
+    for words in (["topology"], ["dead-letters"]):
+        line = command.fail(3, *words)
+        assert line.startswith("broker_refused:")
+        assert "sesame-7" not in line
+    monkeypatch.setenv("RABBITMQ_PORT", "1")
+    for words in (["topology"], ["topology", "--declare"], ["dead-letters", "replay", "--all"]):
+        assert command.fail(3, *words).startswith("broker_unavailable:")
+
+
+def test_letters_stay_where_they_are_until_they_are_replayed_or_dropped(command: Command, corner: Names) -> None:
+    command.succeed("topology", "--declare")
+    assert command.succeed("dead-letters").rows == []
+    send(corner, "task.completed", b'{"n": 1}', "m-1")
+    wait_for_letters(command, 1)
+    send(corner, "task.completed", b'{"n": 2}', "m-2")
+    wait_for_letters(command, 2)
+    for _ in range(3):
+        rows = command.succeed("dead-letters").rows
+        assert [row[:2] for row in rows] == [["m-1", "expired"], ["m-2", "expired"]]
+    said = command.succeed("dead-letters", "--limit", "1", "--json").data
+    assert (said["total"], said["reasons"], len(said["letters"])) == (2, {"expired": 1}, 1)
+    shown = dict(command.succeed("dead-letters", "show", "m-2").rows)
+    assert (shown["begins"], shown["routing key"]) == ('{"n": 2}', "task.completed")
+    assert command.succeed("dead-letters", "replay", "m-2").rows[0][0] == "m-2"
+    (letter,) = command.succeed("dead-letters", "--json").data["letters"]
+    assert letter["id"] == "m-1"
+    with closing(corner.server.plain()) as connection:
+        _, properties, body = connection.channel().basic_get(f"{corner.name}.agent_responses", auto_ack=True)
+    assert (body, properties.message_id) == (b'{"n": 2}', "m-2")
+    assert {name for name in properties.headers if name.startswith(("x-mycelium", "x-death"))} == {
+        "x-mycelium-replayed"
+    }
+    assert command.succeed("dead-letters", "drop", "--all").rows[0][0] == "m-1"
+    assert command.succeed("dead-letters").rows == []
+
+
+def test_what_is_asked_for_must_be_clear_and_there(command: Command) -> None:
+    command.succeed("topology", "--declare")
+    assert "not clear" in command.fail(2, "dead-letters", "drop")
+    assert "not clear" in command.fail(2, "dead-letters", "replay", "m-1", "--all")
+    assert "not clear" in command.fail(2, "dead-letters", "show")
+    assert "no action" in command.fail(2, "dead-letters", "burn")
+    for action in ("show", "replay", "drop"):
+        assert command.fail(1, "dead-letters", action, "m-1").startswith("not_found:")
+
+
+def test_letters_where_nothing_is_declared(command: Command) -> None:
+    assert "--declare" in command.fail(1, "dead-letters")

@@ -1,0 +1,335 @@
+"""`run_command`: what it does, and its walls."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+from mycelium_workbench import Limits, walls
+from mycelium_workbench.helper import words
+from tests.workbench.bench import Workbench, serving, text_of, working
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("namespaces")]
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+
+HELD = walls.has_own_highest_pid()
+"""Whether the kernel itself can hold a bomb that a broken build would let go."""
+HOLD = "echo 700 > /proc/sys/kernel/pid_max && " if HELD else ""
+WITHOUT_NAMESPACES = (
+    *("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"),
+    *(f'{HOLD}echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"',),
+    "sh",
+)
+"""Starts a server that can make no namespaces, as in many containers, and with which all that it started ends."""
+BOMB = "bomb() { bomb | bomb & }; bomb; sleep 20"
+
+
+async def test_command_runs_in_the_folder_and_says_how_it_went(bench: Workbench) -> None:
+    (bench.root / "inner").mkdir()
+    said = await bench.ask("run_command", command="pwd; cat; echo wrong >&2; exit 3", cwd="inner", stdin="given\n")
+    assert said["output"] == f"{bench.root / 'inner'}\ngiven\nwrong\n"
+    assert (said["exit_code"], said["left_out"]) == (3, 0)
+
+
+async def test_only_the_first_command_says_what_holds(bench: Workbench) -> None:
+    first = await bench.call("run_command", command="true")
+    assert "Network off" in text_of(first)
+    assert f"{bench.root} can be written" in text_of(first)
+    assert "Walls" not in text_of(await bench.call("run_command", command="true"))
+
+
+async def test_command_killed_by_a_signal_says_so(bench: Workbench) -> None:
+    assert "killed by SIGKILL" in text_of(await bench.call("run_command", command="kill -9 $$"))
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("  ", "invalid_input"), ("a\0b", "invalid_input"), ("x" * 100_001, "too_large")]
+)
+async def test_commands_that_no_shell_takes_are_refused(bench: Workbench, command: str, code: str) -> None:
+    assert (await bench.refused("run_command", command=command))["code"] == code
+
+
+async def test_folder_of_a_command_lies_inside(bench: Workbench) -> None:
+    (bench.root / "out").symlink_to("/usr")
+    (bench.root / "file").touch()
+    assert (await bench.refused("run_command", command="ls", cwd="out"))["code"] == "outside_root"
+    assert (await bench.refused("run_command", command="ls", cwd=".."))["code"] == "outside_root"
+    assert (await bench.refused("run_command", command="ls", cwd="none"))["code"] == "not_found"
+    assert (await bench.refused("run_command", command="ls", cwd="file"))["code"] == "not_a_file"
+
+
+async def test_environment_holds_nothing_of_the_server(root: Path) -> None:
+    async with serving(root, env={"SECRET_TOKEN": "hunter2", "ANTHROPIC_API_KEY": "hunter3"}) as bench:
+        said = await bench.shell("env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'")
+    assert "hunter" not in said
+    names = {line.partition("=")[0] for line in said.splitlines()}
+    assert names == {"PATH", "HOME", "TMPDIR", "LANG", "TERM", "PWD"}
+
+
+async def test_home_is_empty_and_gone_with_the_command(bench: Workbench) -> None:
+    assert await bench.shell('ls -A "$HOME"; echo x > "$HOME/left"; echo y > "$TMPDIR/left"') == ""
+    assert await bench.shell('ls -A "$HOME"') == ""
+
+
+@linux_only
+async def test_nothing_else_can_be_written_or_seen(bench: Workbench, tmp_path: Path) -> None:
+    (tmp_path / "beside").write_text("secret")
+    said = await bench.shell(
+        f"cat {tmp_path}/beside; touch {tmp_path}/made /usr/made /etc/made /made /proc/sys/kernel/core_pattern;"
+        "echo 1 > /proc/sys/kernel/core_pattern; cat /etc/shadow; ls -A /root /home /run; ls /proc | grep -c '^[0-9]'"
+    )
+    assert "secret" not in said
+    assert "root:*" not in said
+    assert "root:$" not in said
+    assert "root:!" not in said
+    assert not (tmp_path / "made").exists()
+    assert not Path("/usr/made").exists()
+    assert said.count("Read-only file system") >= 4
+    assert int(said.splitlines()[-1]) <= 5  # the keeper, the shell and the last pipe: no process of the machine
+
+
+@linux_only
+async def test_command_has_no_capabilities_and_gets_no_namespaces(bench: Workbench) -> None:
+    said = await bench.shell("grep -E 'Cap(Prm|Eff|Bnd|Inh|Amb)|NoNewPrivs' /proc/self/status; unshare --user true")
+    assert said.count("0000000000000000") == 5
+    assert "NoNewPrivs:\t1" in said
+    assert "unshare failed" in said
+    assert "failed" in await bench.shell("unshare --mount true; mount -t tmpfs none /tmp || echo failed")
+
+
+@linux_only
+async def test_network_is_off_but_for_a_loopback_of_its_own(root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        talk = f'import socket; socket.create_connection(("127.0.0.1", {port}), 3); print("through")'
+        connect = f"{sys.executable} -c '{talk}'"
+        async with serving(root) as bench:
+            assert "Connection refused" in await bench.shell(connect)
+            own = (
+                'import socket; s = socket.create_server(("127.0.0.1", 0));'
+                'socket.create_connection(s.getsockname()); print("met")'
+            )
+            assert await bench.shell(f"{sys.executable} -c '{own}'") == "met\n"
+        async with serving(root, "--network") as bench:
+            assert await bench.shell(connect) == "through\n"
+
+
+@linux_only
+async def test_sockets_of_services_are_out_of_sight(root: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        async with serving(root, "--network") as bench:
+            connect = f'import socket; socket.socket(socket.AF_UNIX).connect("{tmp_path}/s")'
+            assert "FileNotFoundError" in await bench.shell(f"{sys.executable} -c '{connect}'")
+
+
+async def test_endless_output_is_stopped_and_its_ends_are_kept(root: Path) -> None:
+    async with working(root, Limits(output_kb=4)) as bench:
+        error = await bench.refused("run_command", command="echo first; yes")
+        assert error["code"] == "too_much_output"
+        assert error["output"].startswith("first\ny\n")
+        assert len(error["output"]) < 5000
+        assert error["output_bytes"] < 2 * 256 * 4096
+
+
+async def test_long_output_keeps_its_beginning_and_end(root: Path) -> None:
+    async with working(root, Limits(output_kb=4)) as bench:
+        said = await bench.ask("run_command", command="seq 1 10000")
+        assert said["output"].startswith("1\n2\n")
+        assert said["output"].endswith("9999\n10000\n")
+        assert said["output_bytes"] - said["left_out"] == 4096
+        assert f"{said['left_out']} bytes left out" in said["output"]
+
+
+async def test_command_that_ignores_sigterm_is_killed(bench: Workbench) -> None:
+    with anyio.fail_after(20):
+        error = await bench.refused(
+            "run_command", command="trap '' TERM; echo on; while :; do sleep 1; done", seconds=0.5
+        )
+    assert (error["code"], error["output"]) == ("timed_out", "on\n")
+
+
+async def test_command_may_clear_up_at_sigterm(bench: Workbench) -> None:
+    command = "trap 'echo cleared > done; exit 0' TERM; while :; do sleep 0.05; done"
+    assert (await bench.refused("run_command", command=command, seconds=0.5))["code"] == "timed_out"
+    assert (bench.root / "done").read_text() == "cleared\n"
+
+
+async def test_seconds_stay_within_the_limit(root: Path) -> None:
+    async with working(root, Limits(seconds=0.5)) as bench:
+        assert (await bench.refused("run_command", command="sleep 50", seconds=100))["code"] == "timed_out"
+
+
+BEATS = "while :; do echo alive > beat; sleep 0.05; done"
+DAEMON = f"(setsid nohup sh -c '{BEATS}' > /dev/null 2>&1 &) ; sleep 0.3; cat beat"
+
+
+async def test_what_a_command_leaves_behind_ends_with_it(bench: Workbench) -> None:
+    assert await bench.shell(DAEMON) == "alive\n"
+    (bench.root / "beat").unlink()
+    await bench.shell("sleep 0.3")
+    assert not (bench.root / "beat").exists()
+
+
+async def test_cancelled_command_is_ended(bench: Workbench) -> None:
+    with anyio.move_on_after(1):
+        await bench.call("run_command", command=BEATS)
+    await bench.shell("sleep 0.2")
+    (bench.root / "beat").unlink()
+    await bench.shell("sleep 0.3")
+    assert not (bench.root / "beat").exists()
+    assert bench.audited()[0]["outcome"] == "cancelled"
+
+
+async def test_command_ends_with_a_server_that_is_killed(root: Path) -> None:
+    beat = root / "beat"
+    words = ["workbench", "--root", str(root), "--audit", str(root.parent / "a")]
+    call = (
+        '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},'
+        '"clientInfo":{"name":"t","version":"1"}}}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run_command","arguments":'
+        '{"command":"while :; do echo alive > beat; sleep 0.05; done"}}}\n'
+    )
+    mycelium = str(Path(sys.executable).with_name("mycelium"))
+    async with await anyio.open_process([mycelium, *words]) as server:
+        assert server.stdin is not None
+        await server.stdin.send(call.encode())
+        await _until_there(beat)
+        server.kill()
+        await server.wait()
+    beat.unlink(missing_ok=True)
+    async with working(root) as bench:  # which takes a moment
+        await bench.shell("sleep 0.3")
+    assert not beat.exists()
+
+
+async def _until_there(file: Path) -> None:
+    with anyio.fail_after(30):
+        while not file.exists():  # noqa: ASYNC110  another process makes it
+            await anyio.sleep(0.02)
+
+
+async def test_fork_bomb_is_contained(root: Path) -> None:
+    async with working(root, Limits(processes=40)) as bench:
+        error = await bench.refused("run_command", command=BOMB, seconds=3)
+        assert error["code"] in {"too_many_processes", "timed_out"}
+        assert await bench.shell("echo well") == "well\n"
+        assert await bench.shell("for i in 1 2 3 4 5 6 7 8; do sleep 0.2 & done; wait; echo through") == "through\n"
+
+
+@linux_only
+async def test_memory_is_limited_for_each_process_and_for_all(root: Path) -> None:
+    async with working(root, Limits(memory_mb=300)) as bench:
+        alone = f"{sys.executable} -c 'bytearray(400 << 20)'"
+        assert "MemoryError" in await bench.shell(alone)
+        together = f"{sys.executable} -c 'import time; x = b\"x\" * (150 << 20); time.sleep(20)'"
+        error = await bench.refused("run_command", command=f"{together} & {together} & {together} & wait")
+        assert error["code"] == "too_much_memory"
+        assert "No space left" in await bench.shell("head -c 200000000 /dev/zero > /dev/shm/big")
+
+
+async def test_files_that_commands_write_are_limited(root: Path) -> None:
+    async with working(root, Limits(file_mb=1)) as bench:
+        await bench.shell("head -c 3000000 /dev/zero > big")
+        assert (root / "big").stat().st_size == 1024 * 1024
+
+
+@linux_only
+async def test_commands_read_only_what_else_they_were_given(root: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "file").write_text("to be read")
+    async with working(root, readable=(given,)) as bench:
+        assert "to be read" in await bench.shell(f"cat {given}/file; echo x > {given}/file")
+        assert (given / "file").read_text() == "to be read"
+
+
+@linux_only
+async def test_without_namespaces_commands_are_refused(root: Path) -> None:
+    for flags in ((), ("--network",)):
+        async with serving(root, *flags, before=WITHOUT_NAMESPACES) as bench:
+            error = await bench.refused("run_command", command="touch made")
+            assert error["code"] == "no_walls"
+            assert "--unconfined" in error["hint"]
+            assert not (root / "made").exists()
+            await bench.ask("write_file", path="a", content="b")  # the others need no walls
+
+
+@linux_only
+async def test_unconfined_commands_are_told_so_and_still_limited(root: Path) -> None:
+    async with serving(root, "--unconfined", before=WITHOUT_NAMESPACES, env={"SECRET_TOKEN": "hunter2"}) as bench:
+        assert "NO WALLS" in text_of(await bench.call("run_command", command="true"))
+        assert "hunter2" not in await bench.shell("env")
+        error = await bench.refused("run_command", command="trap '' TERM; sleep 9; sleep 9", seconds=0.3)
+        assert error["code"] == "timed_out"
+        assert await bench.shell(DAEMON) == "alive\n"
+        (root / "beat").unlink()
+        await bench.shell("sleep 0.3")
+        assert not (root / "beat").exists()
+
+
+@linux_only
+@pytest.mark.skipif(not HELD, reason="nothing would hold the bomb if this failed")
+async def test_unconfined_fork_bomb_is_ended(root: Path) -> None:
+    async with serving(root, "--unconfined", "--processes", "40", before=WITHOUT_NAMESPACES) as bench:
+        assert (await bench.refused("run_command", command=BOMB, seconds=10))["code"] == "too_many_processes"
+        assert int(await bench.shell("ls /proc | grep -c '^[0-9]'")) < 10
+
+
+@linux_only
+async def test_walls_stand_though_unconfined_was_allowed(root: Path) -> None:
+    async with working(root, unconfined=True) as bench:
+        assert "NO WALLS" not in text_of(await bench.call("run_command", command="true"))
+
+
+SYSTEMS_PYTHON = Path("/usr/bin/python3")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(not SYSTEMS_PYTHON.exists(), reason="others than root may not reach this Python")
+def test_walls_hold_for_somebody_else_than_root() -> None:
+    """Their processes are held by the kernel itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 65534, 65534)
+        said, report = _kept_for_nobody(folder, "id -u; echo x > made; cat made; " + BOMB)
+    assert said.startswith("65534\nx\n")
+    assert "Cannot fork" in said
+    assert report["stopped"] is None
+
+
+def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]:
+    reading, writing = os.pipe()
+    order: dict[str, object] = {
+        "command": command, "folder": folder, "root": folder, "environment": {"PATH": os.defpath}, "readable": [],
+        "walls": True, "network": False, "seconds": 5, "memory": 1 << 30, "processes": 30, "file_bytes": 1 << 20,
+        "report": writing, "parent": os.getpid(),
+    }  # fmt: skip
+    become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(SYSTEMS_PYTHON)]
+    try:
+        process = subprocess.Popen(
+            [*become, *words("keeper", json.dumps(order))[1:]],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            pass_fds=[writing], start_new_session=True, text=True,
+        )  # fmt: skip
+        with process:
+            try:
+                said, _ = process.communicate(timeout=3)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGUSR1)
+                said, _ = process.communicate(timeout=20)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        return said, json.loads(os.read(reading, 4096))
+    finally:
+        os.close(reading)
+        os.close(writing)

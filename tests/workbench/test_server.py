@@ -1,0 +1,108 @@
+"""The workbench as a server: over stdio, in both eras, with its audit, and as the official Inspector sees it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from mcp import MCPError
+
+from tests.support.inspector import OK, TOOL_ERROR, Inspector
+from tests.support.processes import MYCELIUM
+from tests.workbench.bench import Workbench, serving, working
+
+pytestmark = pytest.mark.anyio
+both_eras = pytest.mark.parametrize("mode", ["legacy", "auto"])
+
+
+@both_eras
+async def test_six_tools_are_listed_in_few_words(root: Path, mode: str) -> None:
+    async with serving(root, mode=mode) as bench:
+        tools = (await bench.client.list_tools()).tools
+        assert [each.name for each in tools] == [
+            "run_command", "read_file", "write_file", "search_files", "analyze_code", "browse_page",
+        ]  # fmt: skip
+        whole = json.dumps([each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in tools])
+        assert len(whole) < 4000
+        await bench.ask("write_file", path="a", content="b")
+        assert (await bench.refused("read_file", path="../a"))["code"] == "outside_root"
+
+
+async def test_wrong_arguments_are_named(bench: Workbench) -> None:
+    error = await bench.refused("read_file", path="a", offset="x", colour=1)
+    assert (error["code"], error["fields"]) == ("invalid_input", ["colour", "offset"])
+    assert (await bench.refused("read_file"))["fields"] == ["path"]
+    assert (await bench.refused("run_command", command="x", seconds=-1))["fields"] == ["seconds"]
+    with pytest.raises(MCPError, match="Unknown tool"):
+        await bench.call("make_coffee")
+
+
+async def test_every_call_leaves_a_line_without_contents_and_secrets(bench: Workbench) -> None:
+    await bench.ask("write_file", path="a", content="hunter2")
+    await bench.ask("analyze_code", code="hunter3 = 1\n")
+    await bench.ask("run_command", command="cat", stdin="hunter4")
+    await bench.refused("read_file", path="../" + "x" * 1000)
+    await bench.refused("browse_page", url="http://hunter5:hunter6@127.0.0.1/?key=hunter7")
+    await bench.refused("read_file", wrong=1)
+    with pytest.raises(MCPError):
+        await bench.call("make_coffee", strong=True)
+    lines = bench.audited()
+    assert [(each["tool"], each["outcome"]) for each in lines] == [
+        ("write_file", "ok"), ("analyze_code", "ok"), ("run_command", "ok"), ("read_file", "outside_root"),
+        ("browse_page", "not_allowed_address"), ("read_file", "invalid_input"), ("make_coffee", "unknown_tool"),
+    ]  # fmt: skip
+    assert set(lines[0]) == {"time", "tool", "arguments", "outcome", "milliseconds", "bytes"}
+    assert lines[0]["arguments"] == {"path": "a", "content": "(7 characters)"}
+    assert all(len(json.dumps(each)) < 1000 for each in lines)
+    assert "hunter" not in json.dumps(lines)
+
+
+async def test_audit_goes_to_stderr_unless_a_file_is_named(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async with working(root) as bench:
+        assert bench.audited() == []
+    from mcp import Client
+
+    from mycelium_workbench import Settings
+    from mycelium_workbench.server import build_server
+
+    async with Client(build_server(Settings(root=root))) as client:
+        await client.call_tool("read_file", {"path": "none"})
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line)["outcome"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--root", "none"],
+        ["--root", "/"],
+        ["--allow-host", "nowhere"],
+        ["--seconds", "0"],
+        ["--audit", "no/such/folder"],
+    ],
+)
+async def test_flags_that_make_no_sense_end_it_with_a_sentence(tmp_path: Path, flags: list[str]) -> None:
+    import subprocess
+
+    done = subprocess.run(  # noqa: ASYNC221  nothing else waits
+        [MYCELIUM, "workbench", *flags],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_inspector_finds_nothing_to_blame(inspector: Inspector, root: Path, era: str) -> None:
+    server = [str(Path(sys.executable).with_name("mycelium")), "workbench", "--root", str(root)]
+    listed = await inspector.list_tools(server, era=era)
+    assert (listed.code, listed.findings, len(listed.result["tools"])) == (OK, [], 6)
+    analysed = await inspector.call_tool(server, "analyze_code", {"code": "import os\n"}, era=era)
+    assert analysed.code == OK
+    assert analysed.result["structuredContent"]["findings"][0]["rule"] == "F401"
+    assert (await inspector.call_tool(server, "read_file", {"path": ".."}, era=era)).code == TOOL_ERROR
