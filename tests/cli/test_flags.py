@@ -9,8 +9,9 @@ from mycelium_server.cli.run import DEADLINE, INTERRUPTED, REFUSED, STORE, USAGE
 from tests.cli.conftest import Command
 
 COMMANDS = [
-    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "dead-letters", "demo", "doctor", "events",
-    "export", "import", "notify", "reject", "serve", "stats", "task", "tasks", "topology", "trigger", "triggers", "wait",
+    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "dead-letters", "demo", "doctor",
+    "events", "export", "import", "notify", "reject", "serve", "stats", "task", "tasks", "topology", "trigger",
+    "triggers", "wait",
     "workbench", "worker", "workflow", "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}
