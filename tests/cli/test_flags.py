@@ -9,9 +9,10 @@ from mycelium_server.cli.run import DEADLINE, INTERRUPTED, REFUSED, STORE, USAGE
 from tests.cli.conftest import Command
 
 COMMANDS = [
-    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export",
-    "import", "notify", "reject", "serve", "stats", "task", "tasks", "trigger", "triggers", "wait", "workflow",
-    "workflows",
+    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "dead-letters", "demo", "doctor",
+    "events", "export", "import", "notify", "reject", "serve", "stats", "task", "tasks", "topology", "trigger",
+    "triggers", "wait",
+    "workbench", "worker", "workflow", "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}
 
