@@ -15,6 +15,7 @@ ACCESS_REFUSED: Final = 403
 NOT_FOUND: Final = 404
 PRECONDITION_FAILED: Final = 406
 NOT_ALLOWED: Final = 530
+INTERNAL_ERROR: Final = 541
 
 SETTINGS: Final = {
     "x-queue-type": "rabbitmq.queue_type",
@@ -48,6 +49,12 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
         return TopologyDiffers(
             f"Something is missing in RabbitMQ at {address}: {cut.text}.",
             hint="`mycelium topology --declare` makes the exchanges and queues.",
+            address=address,
+        )
+    if cut.code == INTERNAL_ERROR:  # also what whoever consumes gets while others declare that very queue
+        return BrokerAway(
+            f"RabbitMQ at {address} ended the connection for trouble of its own: {cut.text.rstrip('.')}.",
+            hint="While its queues are new, this passes at once; where it does not, its log says more.",
             address=address,
         )
     if "certificate" in cut.text.lower() or "hostname mismatch" in cut.text.lower():

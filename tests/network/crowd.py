@@ -68,6 +68,20 @@ def _publish(channel: Any, corner: Names, message: Mapping[str, Any]) -> None:
     channel.basic_publish(corner.name, "task.created", json.dumps(message).encode(), properties, mandatory=True)
 
 
+async def publish_all(corner: Names, bodies: Sequence[bytes], **properties: Any) -> None:
+    """Publish these to the queue of tasks, without ids, whatever they are."""
+    await anyio.to_thread.run_sync(_publish_all, corner, bodies, properties)
+
+
+def _publish_all(corner: Names, bodies: Sequence[bytes], properties: Mapping[str, Any]) -> None:
+    with closing(corner.server.plain()) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for body in bodies:
+            told = pika.BasicProperties(delivery_mode=2, **properties)
+            channel.basic_publish(corner.name, "task.created", body, told, mandatory=True)
+
+
 async def waiting(corner: Names, suffix: str) -> int:
     """How many messages this queue would give to anybody now."""
     return await anyio.to_thread.run_sync(_waiting, corner, suffix)

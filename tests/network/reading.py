@@ -73,20 +73,25 @@ class Reader:
 
     def _one(self, suffix: str, patience: float) -> Message:
         deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            # The queue may not be declared yet; one that is just being declared costs the whole connection.
+            with suppress(pika.exceptions.ChannelClosedByBroker, pika.exceptions.ConnectionClosedByBroker):
+                return self._first(suffix, deadline)
+        raise AssertionError(f"nothing came in {suffix} within {patience:g} s")
+
+    def _first(self, suffix: str, deadline: float) -> Message:
         connection = self._corner.server.plain()
         try:
+            channel = connection.channel()
             while time.monotonic() < deadline:
-                channel = connection.channel()
-                with suppress(pika.exceptions.ChannelClosedByBroker):  # the queue may not be declared yet
-                    method, properties, body = channel.basic_get(self._corner.queue(suffix), auto_ack=True)
-                    if method is not None:
-                        return Message(body, method.routing_key, properties.message_id, properties.headers or {})
+                method, properties, body = channel.basic_get(self._corner.queue(suffix), auto_ack=True)
+                if method is not None:
+                    return Message(body, method.routing_key, properties.message_id, properties.headers or {})
                 time.sleep(0.02)
-                if channel.is_open:
-                    channel.close()
         finally:
-            connection.close()
-        raise AssertionError(f"nothing came in {suffix} within {patience:g} s")
+            if connection.is_open:
+                connection.close()
+        raise AssertionError(f"nothing came in {suffix}")
 
 
 async def publish(corner: Names, routing_key: str, message: object, *, message_id: str | None = None) -> None:

@@ -7,6 +7,9 @@ import anyio
 import pytest
 
 from mycelium import Mycelium
+from mycelium.settings.network import RabbitMQ
+from mycelium_messaging.refusals import trouble_of
+from mycelium_messaging.wire import Cut
 from tests.network.conftest import NewTeam
 from tests.network.crowd import PATIENCE, ask, asking, collecting, declared, take_all
 from tests.network.proof import problems
@@ -105,3 +108,9 @@ async def test_a_long_task_outlives_the_time_that_the_broker_gives_a_delivery(
             assert await told(m, "long") == ["task.created", "task.started", "attempt.began", "task.completed"]
             assert worker.err.count("delivery acknowledgement on channel") == 1  # it has happened, and not in a loop
             assert await problems(m, ["long", *short], collector.answers) == []
+
+
+def test_trouble_of_the_broker_is_not_called_a_wrong_address() -> None:
+    trouble = trouble_of(Cut(541, "INTERNAL_ERROR"), RabbitMQ(host="rabbit"))
+    assert "trouble of its own: INTERNAL_ERROR" in str(trouble)
+    assert "rabbitmq.host" not in str(trouble)
