@@ -76,7 +76,7 @@ class StoreSource:
         elif self._looked:
             with anyio.move_on_after(LOOK_AGAIN * random.uniform(0.8, 1.2)):
                 await self._bell.wait()
-            await anyio.sleep(self._found_none_at + PACE - time.monotonic())
+            await anyio.sleep(max(0.0, self._found_none_at + PACE - time.monotonic()))
         self._looked, self._rest = True, 0.0
 
     async def take(self) -> StoreJob | None:
