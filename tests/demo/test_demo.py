@@ -39,7 +39,7 @@ async def test_without_a_terminal_it_tells_what_happens_line_by_line(tmp_path: P
         code, said = await demo.ended()
     assert code == 0
     lines = said.splitlines()
-    assert lines[0] == f"Mycelium: 3 agents survey {tmp_path / 'project'}"
+    assert lines[0] == f"Mycelium: 3 agents and a worker survey {tmp_path / 'project'}"
     for agent in AGENTS:
         assert any(line.endswith(f"{agent:<10}joined") for line in lines)
     assert any("finished measure-01: module_0.py" in line for line in lines)
