@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -73,10 +74,18 @@ class FileFindings(Frozen):
 
 
 def longest(folder: Path, paths: Sequence[str]) -> list[str]:
-    """Those of these files with the most bytes, as long as people may have written them."""
+    """Those of these files with the most bytes, as long as people may have written them.
+
+    Tests come last: nearly all that an analyser says of them is that they assert.
+    """
     sizes = {path: _size(folder / path) for path in paths}
     sound = [path for path, size in sizes.items() if 0 < size <= LARGEST]
-    return sorted(sound, key=lambda path: (-sizes[path], path))[:FILES]
+    return sorted(sound, key=lambda path: (_is_test(path), -sizes[path], path))[:FILES]
+
+
+def _is_test(path: str) -> bool:
+    folders, _, name = path.rpartition("/")
+    return name.startswith(("test_", "conftest")) or name.endswith("_test.py") or "tests" in folders.split("/")
 
 
 def _size(path: Path) -> int:
@@ -111,5 +120,14 @@ def _together(path: str, answers: Sequence[Findings]) -> FileFindings:
         severity: sum(each.counts.get(severity, 0) for each in answers) for severity in SEVERITIES
     }
     findings = [finding for each in answers for finding in each.findings]
-    findings.sort(key=lambda each: (SEVERITIES.index(each.severity), each.line))
-    return FileFindings(path=path, counts=counts, findings=tuple(findings))
+    return FileFindings(path=path, counts=counts, findings=tuple(_worst_first(findings)))
+
+
+def _worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    """Among those that are alike bad, the first of each rule before the second of any."""
+    seen = Counter[str]()
+    ranked: list[tuple[int, int, int, Finding]] = []
+    for each in sorted(findings, key=lambda each: each.line):
+        ranked.append((SEVERITIES.index(each.severity), seen[each.rule], each.line, each))
+        seen[each.rule] += 1
+    return [finding for *_, finding in sorted(ranked, key=lambda each: each[:3])]

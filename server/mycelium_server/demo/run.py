@@ -50,9 +50,14 @@ class Plan:
     pace: float
 
     @property
-    def log(self) -> Path:
-        """Where agents and the worker say what goes wrong."""
+    def agents_log(self) -> Path:
+        """Where agents say what goes wrong."""
         return self.place / "agents.log"
+
+    @property
+    def worker_log(self) -> Path:
+        """Where the worker says what it does."""
+        return self.place / "worker.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +193,10 @@ async def _survey(m: Mycelium, plan: Plan, team: Team, console: Console) -> Endi
     url = m.backend.url if plan.backend == "auto" else plan.backend
     async with AsyncExitStack() as stack:
         variables = configuration_for(url, plan.place)
-        worker = await stack.enter_async_context(hired(_terms(plan, team, url), plan.log))
-        at_work = await stack.enter_async_context(crew(team.agents, url, workflow.id, plan.pace, plan.log, variables))
+        worker = await stack.enter_async_context(hired(_terms(plan, team, url), plan.worker_log))
+        at_work = await stack.enter_async_context(
+            crew(team.agents, url, workflow.id, plan.pace, plan.agents_log, variables)
+        )
         tell = await stack.enter_async_context(shown(console, title_of(plan.target, team), state))
         follower = Follower(m, state, tell)
         await follower.follow(start, at_work, worker)
@@ -258,6 +265,8 @@ async def _tell_answers(m: Mycelium, corner: Corner, ending: Ending, console: Co
 def _trouble(plan: Plan, ending: Ending) -> str:
     if ending.signal:
         return "The survey was stopped."
+    if ending.status == "cancelled":
+        return f"The survey is not whole: no worker was left for its part. {plan.worker_log} says more."
     why = "no agent was left to go on" if ending.called_off else "some of its tasks failed"
-    more = f" {plan.log} says more." if plan.log.stat().st_size else ""
+    more = f" {plan.agents_log} says more." if plan.agents_log.stat().st_size else ""
     return f"The survey failed: {why}.{more}"

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from mycelium.models import Event, Task, TaskStatus, Workflow
+from mycelium_server.demo.analysis import TOOL
 from mycelium_server.demo.survey import SUMMARY
 
 RECENT: Final = 50
@@ -40,6 +41,12 @@ class TaskState:
     note: str = ""
     agent: str | None = None
     """Who works on it, or did it."""
+    about: str = ""
+    """What it is about, as long as there is no note."""
+
+    @property
+    def said(self) -> str:
+        return self.note or self.about
 
 
 @dataclass(slots=True)
@@ -68,7 +75,13 @@ class State:
         if worker is not None:
             team[worker] = AgentState(worker, awaited=False)
         found = {
-            task.id: TaskState(task.id, task.id.removeprefix(f"{workflow.id}."), task.title, task.status)
+            task.id: TaskState(
+                task.id,
+                task.id.removeprefix(f"{workflow.id}."),
+                task.title,
+                task.status,
+                about=task.title.lower() if task.type == TOOL else "",
+            )
             for task in tasks
         }
         return cls(workflow.id, team, found)
@@ -128,7 +141,7 @@ class State:
                 self._end(task, "completed")
                 if (agent := self.agents.get(task.agent or "")) is not None:
                     agent.done += 1
-                return f"finished {task.name}" + (f": {task.note}" if task.note else "")
+                return f"finished {task.name}" + (f": {task.said}" if task.said else "")
             case "task.failed" | "task.cancelled" | "task.skipped" as type:
                 self._end(task, _status(type))
                 return f"{task.name} {_status(type)}" + _why(event)

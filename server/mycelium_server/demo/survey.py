@@ -122,8 +122,9 @@ def survey_tasks(
         for name, part in zip(names, numbers, strict=True)
     ]
     wanted = [(each, Wanted(path=each.path, kind=kind)) for each in analysed for kind in KINDS]
+    # The first waits for nothing, so that the worker's tools start while the agents do.
     analysing = [
-        _analysing(f"analyse-{number:02}", call, names[each.part - 1], worker and worker.queue)
+        _analysing(f"analyse-{number:02}", call, names[each.part - 1] if number > 1 else None, worker and worker.queue)
         for number, (each, call) in enumerate(wanted, 1)
     ]
     work = ReportWork(target=target, path=report, parts=parts, wanted=tuple(call for _, call in wanted), worker=worker)
@@ -133,10 +134,14 @@ def survey_tasks(
     return [listing, *measuring, *analysing, {**reporting, "run_when": "all_done"}]
 
 
-def _analysing(name: str, wanted: Wanted, after: str, queue: str | None) -> dict[str, object]:
-    """One call of a tool. What the file was measured at does not matter, only that the file's turn has come."""
+def _analysing(name: str, wanted: Wanted, after: str | None, queue: str | None) -> dict[str, object]:
+    """One call of a tool. It does not need what the file was measured at, only follows the survey through the files."""
     task = _task_of(
-        name, TOOL, f"{wanted.kind.capitalize()} of {wanted.path.rpartition('/')[2]}", wanted.call(), [after]
+        name,
+        TOOL,
+        f"{wanted.kind.capitalize()} of {wanted.path.rpartition('/')[2]}",
+        wanted.call(),
+        [after] if after else [],
     )
     return {**task, "run_when": "all_done", "queue": queue}
 
