@@ -69,7 +69,9 @@ def _given(parts: SplitResult) -> dict[str, Any]:
         "username": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
     }
-    return {name: value for name, value in said.items() if value} | {"tls": parts.scheme == "amqps"}
+    if not all(str(value).isprintable() for value in said.values()):
+        raise ValueError
+    return {name: value for name, value in said.items() if value not in (None, "")} | {"tls": parts.scheme == "amqps"}
 
 
 def _no_url(message: str) -> InvalidInput:

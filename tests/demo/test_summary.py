@@ -93,7 +93,7 @@ async def test_nobody_is_asked_where_no_model_is_configured(tmp_path: Path) -> N
 async def test_a_summary_that_takes_too_long_is_called_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summarizing, "PATIENCE", 0.2)
     async with scene(tmp_path, SUMMARY) as found:
-        assert await found.asks() == "*There is no summary: the task took too long*"
+        assert await found.asks() == "*There is no summary: the task took too long.*"
         (task,) = [each for each in (await found.m.list_tasks()).records if each.type == SUMMARY]
         assert (task.status, task.queue) == ("cancelled", "ours")
 
@@ -112,6 +112,7 @@ async def test_an_agent_that_takes_over_finds_the_summary_that_was_asked_for(tmp
                     )
             task = await found.m.claim_task(queues=["ours"])
             assert task is not None
+            await found.m.update_task(task.id, spent={"tokens": 100, "turns": 1})
             await found.m.complete_task(task.id, {"response": [{"type": "text", "text": "Good."}]})
         assert "Good." in await found.asks()
         assert len([each for each in (await found.m.list_tasks()).records if each.type == SUMMARY]) == 1

@@ -11,16 +11,19 @@ from typing import Final
 import anyio
 
 from mycelium import MyceliumError
+from mycelium.settings import Surroundings, configuration
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import address_of, port_of, settings_at
 from mycelium_messaging.background import background
 from mycelium_messaging.connection import Broker, open_broker
 from mycelium_messaging.names import AGENT_RESPONSES, queue
 from mycelium_messaging.removal import remove_topology
+from mycelium_messaging.survey import survey
 
 log = logging.getLogger("mycelium.demo")
 
 PREFETCH: Final = 100
+TRUST: Final = ("ca_file", "cert_file", "key_file")
 LATE: Final = 5.0
 """Seconds to wait for answers that are on their way."""
 
@@ -50,6 +53,7 @@ class Corner:
             "RABBITMQ_EXCHANGE": settings.exchange,
             "RABBITMQ_QUEUE_PREFIX": settings.queue_prefix,
             "MYCELIUM_RABBITMQ_QUEUE_TYPE": settings.queue_type,
+            **{f"MYCELIUM_RABBITMQ_{name.upper()}": file for name in TRUST if (file := getattr(settings, name))},
         }
 
     async def answered(self, type: str, times: int) -> int:
@@ -70,17 +74,26 @@ class Corner:
                 self._news = anyio.Event()
 
 
+def _trust() -> dict[str, str | None]:
+    """The files that TLS needs, which no URL names, as they are configured here."""
+    configured = configuration(Surroundings.here()).settings.rabbitmq
+    return {name: getattr(configured, name) for name in TRUST}
+
+
 @asynccontextmanager
 async def corner_at(url: str, name: str) -> AsyncGenerator[Corner]:
     """A corner of this name at the broker of this URL; exchange and queues are deleted at the end.
 
     Raises:
         InvalidInput: it is no URL of a broker.
+        InvalidConfig: the configuration is wrong.
         BrokerAway, BrokerRefused: the broker cannot be used.
     """
-    settings = settings_at(url, exchange=name, queue_prefix=name, queue_type="classic")
-    async with open_broker(settings, name=name) as broker:
-        await broker.connect_now()
+    # Classic queues, since they are declared in no time, and what is in them is worth nothing afterwards.
+    names = {"exchange": name, "queue_prefix": name, "queue_type": "classic"}
+    settings = settings_at(url, **names, **await anyio.to_thread.run_sync(_trust))
+    await survey(settings, name, declares=True)
+    async with open_broker(settings, name=name, declares=False) as broker:
         corner = Corner(settings)
         try:
             async with background() as tasks:
