@@ -51,11 +51,19 @@ class Consumer:
         Raises:
             anyio.EndOfStream: it was stopped.
         """
+        await self.arrived()
+        return self._fetched.popleft()
+
+    def get_nowait(self) -> Delivery | None:
+        """The next message, if one has come."""
+        return self._fetched.popleft() if self._fetched else None
+
+    async def arrived(self) -> None:
+        """Return when a message has come that nobody has got yet. Raises as `get`."""
         while not self._fetched:
             if self._stopped:
                 raise anyio.EndOfStream
             await self._wait()
-        return self._fetched.popleft()
 
     async def _wait(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -26,8 +26,8 @@ from mycelium_messaging.envelope import Envelope, parse
 from mycelium_messaging.errors import BadMessage
 from mycelium_messaging.lanes import BY_MESSAGE, SYSTEM
 from mycelium_messaging.letters import bury
-from mycelium_messaging.names import AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE
-from mycelium_messaging.outgoing import STORE, store_of
+from mycelium_messaging.names import AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE, STORE
+from mycelium_messaging.outgoing import store_of
 from mycelium_messaging.roster import Roster
 
 log = logging.getLogger("mycelium.messaging")

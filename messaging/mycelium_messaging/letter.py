@@ -20,7 +20,9 @@ AT: Final = f"{OURS}at"
 TASK: Final = f"{OURS}task"
 HISTORY: Final = f"{OURS}history"
 REPLAYED: Final = f"{OURS}replayed"
-"""How often the message was sent out again from the dead letters; the only one of our headers that it keeps then."""
+"""How often the message was sent out again from the dead letters."""
+TASK_FAILED_FOR_GOOD: Final = "task_failed"
+"""The reason of a letter about a task that has used up its attempts."""
 DEATH: Final = "x-death"
 DEATHS: Final = (DEATH, "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason", "x-delivery-count")
 SAYS_CHARS: Final = 1000

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +39,7 @@ from mycelium_messaging.letter import (
     sayable,
 )
 from mycelium_messaging.link import pauses
+from mycelium_messaging.names import STORE
 
 log = logging.getLogger("mycelium.messaging")
 
@@ -46,6 +48,14 @@ HEADER_BYTES: Final = 48 * 1024
 """All headers must fit in one frame, of which RabbitMQ takes 128 KiB: whatever came with more is buried without."""
 PUT_BACK: Final = 2.0
 """Seconds that it may take until letters that were only read can be read again."""
+
+MISSING: Final = 5.0
+"""Seconds after which a letter that was counted will not come."""
+IN_SIGHT: Final = 1000
+"""How many letters are read to be listed, whatever few are shown."""
+AHEAD: Final = 20
+MOST: Final = 65_535
+"""How many letters are held at once: where each is settled as it comes, and where they may have to wait."""
 
 Again: TypeAlias = Callable[[Letter], Awaitable[bool]]
 """Sees to a letter in another way than sending it again; False if it cannot."""
@@ -114,7 +124,7 @@ def _brought(headers: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in headers.items()
-        if name not in DEATHS and (not name.startswith(OURS) or name == REPLAYED)
+        if name not in DEATHS and (not name.startswith(OURS) or name in {REPLAYED, STORE})
     }
     return kept if len(repr(kept).encode(errors="replace")) <= HEADER_BYTES else {}
 
@@ -149,12 +159,17 @@ async def count_letters(broker: Broker) -> int:
         return (await channel.count(names.dead_letter_queue(broker.settings)))[0]
 
 
-async def list_letters(broker: Broker, limit: int) -> Sequence[Letter]:
-    """The oldest letters. They stay where they are, in their order."""
+async def list_letters(broker: Broker, limit: int = IN_SIGHT) -> Sequence[Letter]:
+    """The oldest letters. They stay where they are.
+
+    They stay in their order, too, if all are read: a quorum queue puts what was read behind what was read before.
+    """
     letters: list[Letter] = []
-    async with _opened(broker) as walk:
-        async for letter, _ in walk(limit):
-            letters.append(letter)
+
+    async def note(letter: Letter, _delivery: Delivery) -> None:
+        letters.append(letter)
+
+    await _walk(broker, note, limit=limit, keeps=lambda _letter: False)
     return letters
 
 
@@ -169,14 +184,18 @@ async def replay_letters(
         BrokerAway, QueueFull, Unroutable: the rest of them are still there.
     """
     done: list[Letter] = []
-    async with _opened(broker) as walk:
-        async for letter, delivery in walk(None):
-            if wanted is not None and letter.id not in wanted:
-                continue
-            if letter.id not in {each.id for each in done}:
-                await _replay(broker, letter, delivery, again)
-            await delivery.ack()
-            done.append(letter)
+    sent: set[str] = set()
+
+    async def replay(letter: Letter, delivery: Delivery) -> None:
+        if not _is_wanted(letter, wanted):
+            return
+        if letter.id not in sent:
+            await _replay(broker, letter, delivery, again)
+            sent.add(letter.id)
+        await delivery.ack()
+        done.append(letter)
+
+    await _walk(broker, replay, keeps=lambda letter: _is_wanted(letter, wanted), ahead=_ahead(wanted))
     return done
 
 
@@ -197,40 +216,63 @@ async def _replay(broker: Broker, letter: Letter, delivery: Delivery, again: Aga
 async def drop_letters(broker: Broker, wanted: Collection[str] | None) -> Sequence[Letter]:
     """Remove these letters (None: all) for good."""
     dropped: list[Letter] = []
-    async with _opened(broker) as walk:
-        async for letter, delivery in walk(None):
-            if wanted is None or letter.id in wanted:
-                await delivery.ack()
-                dropped.append(letter)
+
+    async def drop(letter: Letter, delivery: Delivery) -> None:
+        if _is_wanted(letter, wanted):
+            await delivery.ack()
+            dropped.append(letter)
+
+    await _walk(broker, drop, keeps=lambda _letter: False, ahead=_ahead(wanted))
     return dropped
 
 
-Walk: TypeAlias = Callable[[int | None], AsyncGenerator[tuple[Letter, Delivery]]]
+def _is_wanted(letter: Letter, wanted: Collection[str] | None) -> bool:
+    return wanted is None or letter.id in wanted
 
 
-@asynccontextmanager
-async def _opened(broker: Broker) -> AsyncGenerator[Walk]:
-    """Lets the letters be walked through, and puts back those that were not settled, to where they were.
+def _ahead(wanted: Collection[str] | None) -> int:
+    """How many to hold at once: those that stay are held until the end."""
+    return AHEAD if wanted is None else MOST
 
-    That is what closing a channel does; giving them back one by one would put them behind those that were not read.
+
+async def _walk(
+    broker: Broker,
+    visit: Callable[[Letter, Delivery], Awaitable[None]],
+    *,
+    keeps: Callable[[Letter], bool],
+    limit: int = MOST,
+    ahead: int = MOST,
+) -> None:
+    """Visit the letters that are there now, oldest first, and put back those that were not settled, in their order.
+
+    Closing the channel does that, if all came by one consumer; to give them back one by one would put them behind
+    those that were not read. There may be many, so only a body that `keeps` asks for is kept until the visit.
     """
     queue = names.dead_letter_queue(broker.settings)
-    read: list[Delivery] = []
-    async with broker.channel() as channel:
+    coming, arrived = anyio.create_memory_object_stream[tuple[Letter, Delivery]](math.inf)
 
-        async def walk(limit: int | None) -> AsyncGenerator[tuple[Letter, Delivery]]:
-            there, _ = await channel.count(queue)  # not those that come meanwhile
-            for _ in range(there if limit is None else min(there, limit)):
-                delivery = await channel.get(queue)
-                if delivery is None:
-                    return
-                yield letter_of(delivery), delivery
-                delivery.body = b""  # nobody needs it any more, and there may be many
-                read.append(delivery)
+    def take(delivery: Delivery) -> None:
+        letter = letter_of(delivery)
+        if not keeps(letter):
+            delivery.body = b""
+        coming.send_nowait((letter, delivery))
 
-        before, _ = await channel.count(queue)
-        yield walk
-    await _put_back(broker, before - sum(each.settled for each in read))
+    settled = 0
+    with coming, arrived:
+        async with broker.channel() as channel:
+            before, _ = await channel.count(queue)
+            count = min(before, limit)
+            if count:
+                await channel.consume(queue, min(count, ahead), take, channel.close_soon)
+            for _ in range(count):
+                came = None
+                with anyio.move_on_after(MISSING):  # somebody else may have taken it
+                    came = await arrived.receive()
+                if came is None:
+                    break
+                await visit(*came)
+                settled += came[1].settled
+    await _put_back(broker, before - settled)
 
 
 async def _put_back(broker: Broker, count: int) -> None:

@@ -17,6 +17,9 @@ EVENTS_INTAKE: Final = "system_events.intake"
 """What only our own workers read, so that they and others, who read the queue without `intake`, both get all."""
 DEAD_LETTERS: Final = "dead_letters"
 
+STORE: Final = "x-mycelium-store"
+"""The header that names the store from whose log a message comes."""
+
 TASK_CREATED: Final = "task.created"
 TASK_COMPLETED: Final = "task.completed"
 TASK_FAILED: Final = "task.failed"

@@ -12,7 +12,8 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from mycelium.models import Event, Task, Workflow
-from mycelium_messaging.names import TASK_COMPLETED, TASK_CREATED, TASK_FAILED
+from mycelium_messaging.letter import AT, HISTORY, REASON, SAYS, SAYS_CHARS, TASK, TASK_FAILED_FOR_GOOD, sayable
+from mycelium_messaging.names import STORE, TASK_COMPLETED, TASK_CREATED, TASK_FAILED
 
 SOURCE: Final = "mycelium"
 REPORT: Final = "agent.coordination.status"
@@ -20,9 +21,7 @@ NOTIFICATION: Final = "user.notification"
 COORDINATED: Final = "coordination_id"
 """Where the metadata of a workflow, and the payloads of its tasks, tell of the request that it was made for."""
 MOST_HISTORY: Final = 16_000
-"""Characters: a message's headers must fit into one frame."""
-STORE: Final = "x-mycelium-store"
-"""The header that names the store from whose log a message comes."""
+"""Bytes: a message's headers must fit into one frame."""
 SUFFIX: Final = "_result"
 """What the type of a response has more than the type of its task."""
 
@@ -72,15 +71,22 @@ def letter(event: Event, task: Task, history: list[JsonValue]) -> Outgoing:
     """A task that failed for good, for whoever looks after dead letters: its announcement, with what happened."""
     error = (task.error or {}).get("error", "")
     headers: dict[str, str | int] = {
-        "x-mycelium-reason": "task_failed",
-        "x-mycelium-says": str(error)[:500],
-        "x-mycelium-task": task.id,
-        "x-mycelium-at": _said(event.time),
-        "x-mycelium-attempts": task.attempt,
-        "x-mycelium-history": to_json(history).decode()[:MOST_HISTORY],
+        REASON: TASK_FAILED_FOR_GOOD,
+        SAYS: sayable(str(error))[:SAYS_CHARS],
+        TASK: task.id,
+        AT: _said(event.time),
+        HISTORY: _within(history),
     }
     message = announcement(event, task)
     return replace(message, headers={**message.headers, **headers}, dead=True)
+
+
+def _within(history: list[JsonValue]) -> str:
+    """The newest of it that there is room for, as JSON."""
+    for start in range(len(history)):
+        if len(written := to_json(history[start:])) <= MOST_HISTORY:
+            return written.decode()
+    return "[]"
 
 
 def response(event: Event, task: Task) -> Outgoing:

@@ -9,9 +9,10 @@ from mycelium_server.cli.run import DEADLINE, INTERRUPTED, REFUSED, STORE, USAGE
 from tests.cli.conftest import Command
 
 COMMANDS = [
-    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export",
-    "import", "notify", "reject", "serve", "stats", "task", "tasks", "trigger", "triggers", "wait", "workflow",
-    "workflows",
+    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "dead-letters", "demo", "doctor",
+    "events", "export", "import", "notify", "reject", "serve", "stats", "task", "tasks", "topology", "trigger",
+    "triggers", "wait",
+    "workbench", "worker", "workflow", "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}
 
@@ -24,6 +25,7 @@ def test_these_are_the_commands(mycelium: Command) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_names_its_variable(mycelium: Command, command: str) -> None:
     help = " ".join(mycelium.succeed(command, "--help").out.split())
+    help = help.replace(" / --no-", " or no-")  # the other half of a flag that is on or off
     flags = re.findall(r"(?:^| )(--[a-z-]+)(?= )(.*?)(?=(?: -[a-z],)? --[a-z-]+ |$)", help.partition("Options:")[2])
     assert {"--backend", "--help"} <= {flag for flag, _ in flags}
     for flag, said in flags:

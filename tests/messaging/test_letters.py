@@ -129,16 +129,16 @@ async def test_what_rabbitmq_buries_itself_is_read_as_well(corner: Names) -> Non
             assert sorted(await taken(consumer, 2)) == [b"late", b"unwanted"]
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"x-mycelium-reason": 7, "x-mycelium-at": "soon", "x-mycelium-history": "{", "x-mycelium-replayed": "many"},
-        {"x-mycelium-reason": "a", "x-mycelium-history": "[" * 60_000},
-        {"x-death": "no list"},
-        {"x-death": [{"reason": 5, "routing-keys": [], "count": -1}]},
-    ],
-)
+STRANGE: list[dict[str, Any]] = [
+    {},
+    {"x-mycelium-reason": 7, "x-mycelium-at": "soon", "x-mycelium-history": "{", "x-mycelium-replayed": "many"},
+    {"x-mycelium-reason": "a", "x-mycelium-history": "[" * 60_000},
+    {"x-death": "no list"},
+    {"x-death": [{"reason": 5, "routing-keys": [], "count": -1}]},
+]
+
+
+@pytest.mark.parametrize("headers", STRANGE)
 async def test_a_letter_that_anybody_wrote_can_be_read(corner: Names, headers: dict[str, Any]) -> None:
     async with connected(corner.settings()) as broker:
         with closing(corner.server.plain()) as connection:
@@ -159,10 +159,9 @@ async def test_listing_changes_neither_number_nor_order(corner: Names) -> None:
             with anyio.fail_after(PATIENCE):
                 for _ in range(20):
                     await bury(broker, await consumer.get(), "odd", "")
-        for limit in (5, 20, 3, 20):
-            letters = await list_letters(broker, limit)
-            assert [each.id for each in letters] == [str(number) for number in range(limit)]
-            await comes_true(corner, "dead_letters", 20)
+        for _ in range(4):
+            assert [each.id for each in await list_letters(broker)] == [str(number) for number in range(20)]
+            assert waiting(corner, "dead_letters") == 20
         assert await count_letters(broker) == 20
         dropped = await drop_letters(broker, ["4", "7", "none"])
         assert [each.id for each in dropped] == ["4", "7"]

@@ -2,9 +2,10 @@
 
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,38 @@ def _ask(corner: Names, messages: Sequence[Mapping[str, Any]]) -> int:
 def _publish(channel: Any, corner: Names, message: Mapping[str, Any]) -> None:
     properties = pika.BasicProperties(message_id=message["id"], delivery_mode=2, content_type="application/json")
     channel.basic_publish(corner.name, "task.created", json.dumps(message).encode(), properties, mandatory=True)
+
+
+async def waiting(corner: Names, suffix: str) -> int:
+    """How many messages this queue would give to anybody now."""
+    return await anyio.to_thread.run_sync(_waiting, corner, suffix)
+
+
+def _waiting(corner: Names, suffix: str) -> int:
+    with closing(corner.server.plain()) as connection:
+        return int(connection.channel().queue_declare(corner.queue(suffix), passive=True).method.message_count)
+
+
+async def take_all(corner: Names, suffix: str, routing_key: str, count: int) -> list[Any]:
+    """The first messages of this kind in their order, copies left out. Bounded by whoever calls."""
+    return await anyio.to_thread.run_sync(_take_all, corner, suffix, routing_key, count)
+
+
+def _take_all(corner: Names, suffix: str, routing_key: str, count: int) -> list[Any]:
+    found: dict[str, Any] = {}
+    deadline = time.monotonic() + PATIENCE
+    with closing(corner.server.plain()) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=500)
+        for method, properties, body in channel.consume(corner.queue(suffix), inactivity_timeout=0.5):
+            if method is not None:
+                channel.basic_ack(method.delivery_tag)
+                if method.routing_key == routing_key:
+                    found.setdefault(properties.message_id, json.loads(body))
+            if len(found) >= count:
+                return list(found.values())
+            assert time.monotonic() < deadline, f"{len(found)} came in {suffix}"
+    raise AssertionError("consuming has no end")
 
 
 @dataclass

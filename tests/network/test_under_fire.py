@@ -14,9 +14,10 @@ import anyio.to_thread
 import pytest
 
 from mycelium import Mycelium
+from tests.network.conftest import NewTeam
 from tests.network.crowd import ask, asking, collecting, declared
 from tests.network.proof import problems
-from tests.network.workers import Team
+from tests.network.workers import WORKS, Team
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.rabbitmq import Names, rabbit_server
 from tests.support.redis import RedisServer
@@ -43,6 +44,7 @@ class Crew:
     def __init__(self, team: Team) -> None:
         self.running: dict[str, WorkerProcess] = {}
         self.codes: list[int] = []
+        """What those said at their end who are gone."""
         self._team = team
         self._names = itertools.count()
         self._over = False
@@ -55,16 +57,13 @@ class Crew:
                 self.codes.append(await worker.process.wait())
                 del self.running[name]
 
-    async def end(self) -> list[int]:
-        """Have all of them end as a supervisor does; their exit codes."""
+    async def end(self) -> None:
+        """Have those who are there end as a supervisor does, and replace nobody."""
         self._over = True
-        before = len(self.codes)
+        self.codes.clear()
         for worker in list(self.running.values()):
+            await worker.has_said(WORKS)
             worker.process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(60):
-            while self.running:
-                await anyio.sleep(0.05)
-        return self.codes[before:]
 
 
 class Fire:
@@ -133,37 +132,36 @@ async def scene(folder: Path) -> AsyncGenerator[tuple[Names, Proxy]]:
             yield corner, door
 
 
-async def check(folder: Path, url: str, *, count: int, many: bool, limit: float, **env: str) -> None:
+async def check(url: str, new_team: NewTeam, folder: Path, *, count: int, many: bool, limit: float, **env: str) -> None:
     ids = [f"task-{number}" for number in range(count)]
     messages = [asking(id, "note", seconds=0.05) for id in ids]
-    async with scene(folder) as (corner, door), Mycelium.open(url, agent="watcher") as m:
-        behind_door = corner.settings(port=door.port)
-        team = Team(folder, url, behind_door, MYCELIUM_WORKER_LEASE_SECONDS=str(LEASE), **env)
-        crew = Crew(team)
-        fire = Fire(crew, corner, door)
-        strokes = fire.many if many else fire.each
-        async with team.telling():
-            with anyio.fail_after(limit):
-                async with collecting(corner) as collector, anyio.create_task_group() as tasks:
-                    for _ in range(WORKERS):
-                        tasks.start_soon(crew.keep_one)
-                    tasks.start_soon(ask, corner, messages)
-                    struck = await burn(m, strokes, count)
-                    await collector.all_of(ids)
-                    codes = await crew.end()
+    struck = 0
+    with anyio.fail_after(limit):
+        async with scene(folder) as (corner, door), Mycelium.open(url, agent="watcher") as m:
+            behind_door = corner.settings(port=door.port)
+            crew = Crew(new_team(url, behind_door, MYCELIUM_WORKER_LEASE_SECONDS=str(LEASE), **env))
+            fire = Fire(crew, corner, door)
+            strokes = fire.many if many else fire.each
+            async with collecting(corner) as collector, anyio.create_task_group() as tasks:
+                for _ in range(WORKERS):
+                    tasks.start_soon(crew.keep_one)
+                tasks.start_soon(ask, corner, messages)
+                struck = await burn(m, strokes, count)
+                await collector.all_of(ids)
+                await crew.end()
             assert struck == len(strokes)
-            assert codes == [0] * WORKERS
+            assert crew.codes == [0] * WORKERS
             assert await problems(m, ids, collector.answers) == []
-        print(f"{count} tasks, {struck} strokes, {collector.answers.copies} copies")  # noqa: T201
+            print(f"{count} tasks, {struck} strokes, {collector.answers.copies} copies")  # noqa: T201
 
 
-async def test_each_task_is_done_and_answered_once_under_fire(tmp_path: Path, url: str) -> None:
-    await check(tmp_path, url, count=300, many=False, limit=110)
+async def test_each_task_is_done_and_answered_once_under_fire(tmp_path: Path, url: str, new_team: NewTeam) -> None:
+    await check(url, new_team, tmp_path, count=300, many=False, limit=110)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("swarm", ["false", "true"])
 async def test_each_of_two_thousand_tasks_is_done_and_answered_once_under_fire(
-    tmp_path: Path, url: str, swarm: str
+    tmp_path: Path, url: str, new_team: NewTeam, swarm: str
 ) -> None:
-    await check(tmp_path, url, count=2000, many=True, limit=900, SWARM_MODE=swarm)
+    await check(url, new_team, tmp_path, count=2000, many=True, limit=900, SWARM_MODE=swarm)

@@ -1,12 +1,17 @@
 """Real `mycelium worker` processes on one store and one corner of a broker, which a test may kill, stop or end."""
 
+import json
 import os
 import signal
+import urllib.error
+import urllib.request
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from mycelium.settings.network import RabbitMQ
 from tests.network.executors import install_executors
@@ -14,18 +19,20 @@ from tests.support.processes import MYCELIUM
 from tests.worker.processes import HIDDEN, WorkerProcess
 
 ROOT = Path(__file__).parents[2]
+WORKS = "It takes only tasks of type"
+"""What a worker says once it works, and obeys signals."""
+CONNECTED = "connected to RabbitMQ"
 TAIL = 3000
-"""Characters of what a worker said, for whoever has to understand a failure."""
+"""Characters of what a worker said that are shown."""
 
 
 class Team:
     """Where workers are started: what they say is there for as long as this is, also of those that are gone."""
 
-    def __init__(self, folder: Path, url: str, broker: RabbitMQ, *args: str, **env: str) -> None:
+    def __init__(self, folder: Path, url: str, broker: RabbitMQ, **env: str) -> None:
         self.folder = folder
         self.url = url
         self.workers: dict[str, WorkerProcess] = {}
-        self._args = args
         kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
         plugin = install_executors(folder / "plugin")
         self.env: Mapping[str, str] = {
@@ -40,7 +47,7 @@ class Team:
     @asynccontextmanager
     async def worker(self, name: str, *args: str, **env: str) -> AsyncGenerator[WorkerProcess]:
         """A worker that is killed at the end of this context, if it is still there."""
-        command = [MYCELIUM, "worker", "--json", "--agent", name, *self._args, *args]
+        command = [MYCELIUM, "worker", "--json", "--agent", name, *args]
         process = await anyio.open_process(command, env={**self.env, **env}, cwd=self.folder)
         worker = self.workers[name] = WorkerProcess(process)
         async with process, anyio.create_task_group() as tasks:
@@ -54,16 +61,14 @@ class Team:
                 with anyio.CancelScope(shield=True):
                     await process.wait()
 
-    @asynccontextmanager
-    async def telling(self) -> AsyncGenerator[None]:
-        """Add what the workers said last to whatever goes wrong in this context."""
-        try:
-            yield
-        except BaseException as error:
-            for name, worker in self.workers.items():
-                code = worker.process.returncode
-                error.add_note(f"\n{name}, {'running' if code is None else f'ended {code}'}:\n{worker.err[-TAIL:]}")
-            raise
+    @property
+    def last_words(self) -> str:
+        """What the workers said last, for whoever has to understand a failure."""
+        said: list[str] = []
+        for name, worker in self.workers.items():
+            code = worker.process.returncode
+            said.append(f"{name} {'runs' if code is None else f'ended with {code}'}:\n{worker.err[-TAIL:]}")
+        return "\n".join(said)
 
 
 def reaching(broker: RabbitMQ) -> dict[str, str]:
@@ -88,3 +93,25 @@ async def end(worker: WorkerProcess) -> int:
     """Ask a worker to end, as a supervisor does; its exit code."""
     worker.process.send_signal(signal.SIGTERM)
     return await worker.ends()
+
+
+async def health(worker: WorkerProcess) -> tuple[int, dict[str, Any]]:
+    """What a worker with `--health-port 0` answers to `GET /ready`: the code, and how it is."""
+    await worker.has_said("/health")
+    port = worker.err.partition("http://127.0.0.1:")[2].partition("/")[0]
+    return await anyio.to_thread.run_sync(_get, f"http://127.0.0.1:{port}/ready")
+
+
+def _get(url: str) -> tuple[int, dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+def memory(worker: WorkerProcess) -> int:
+    """How much of it is in memory, in MB."""
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024

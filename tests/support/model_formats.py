@@ -10,6 +10,8 @@ from tests.support.model_script import Answer, Part, Say, Think, Use
 
 PIECE = 7
 """Characters to a piece, so that most texts come in several."""
+MOST_PIECES = 500
+"""Longer texts come in longer ones."""
 FINISH = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length", "refusal": "content_filter"}
 
 
@@ -77,7 +79,8 @@ def written(use: Use) -> str:
 
 
 def _pieces(text: str) -> Sequence[str]:
-    return [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+    piece = max(PIECE, len(text) // MOST_PIECES)
+    return [text[start : start + piece] for start in range(0, len(text), piece)]
 
 
 def _event(type: str, **data: Any) -> str:

@@ -228,7 +228,7 @@ async def test_fork_bomb_is_contained(root: Path) -> None:
 
 @linux_only
 async def test_memory_is_limited_for_each_process_and_for_all(root: Path) -> None:
-    async with working(root, Limits(memory_mb=300)) as bench:
+    async with working(root, Limits(memory_mb=300, file_mb=100)) as bench:
         alone = f"{sys.executable} -c 'bytearray(400 << 20)'"
         assert "MemoryError" in await bench.shell(alone)
         together = f"{sys.executable} -c 'import time; x = b\"x\" * (150 << 20); time.sleep(20)'"

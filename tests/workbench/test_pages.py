@@ -118,7 +118,8 @@ async def test_name_that_changes_its_meaning_is_looked_up_once(
     """The first answer is public, later ones are this machine: whoever looked up twice would come here."""
     looked_up: list[str] = []
     connected: list[object] = []
-    real, connect = socket.getaddrinfo, anyio.connect_tcp
+    real: Any = socket.getaddrinfo
+    connect: Any = anyio.connect_tcp
 
     def changing(host: str | bytes | None, port: int | str | None, *rest: Any, **more: Any) -> Any:
         if host not in {"rebind.example", b"rebind.example"}:

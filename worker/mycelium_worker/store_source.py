@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ log = logging.getLogger("mycelium.worker")
 
 LOOK_AGAIN: Final = 10.0
 """Seconds until a look that no ring asked for."""
+PACE: Final = 0.05
+"""Seconds from a look that found nothing to the next one. Whatever else this worker does rings the bell, too."""
 LONGEST_REST: Final = 30.0
 """Seconds that an agent in error rests at a time: somebody may say that it is well sooner than the store expects."""
 
@@ -59,6 +62,7 @@ class StoreSource:
         self._lease_seconds = lease_seconds
         self._addressed_only = addressed_only
         self._looked = False
+        self._found_none_at = float("-inf")
         self._rest = 0.0
         self._told = False
         self._drained = False
@@ -72,6 +76,7 @@ class StoreSource:
         elif self._looked:
             with anyio.move_on_after(LOOK_AGAIN * random.uniform(0.8, 1.2)):
                 await self._bell.wait()
+            await anyio.sleep(max(0.0, self._found_none_at + PACE - time.monotonic()))
         self._looked, self._rest = True, 0.0
 
     async def take(self) -> StoreJob | None:
@@ -94,6 +99,7 @@ class StoreSource:
         self.connected = True
         self.empty = task is None
         if task is None:
+            self._found_none_at = time.monotonic()
             return None
         self._told = False
         return StoreJob(task)

@@ -32,13 +32,13 @@ def remedy(standing: Standing) -> str:
     return remedy_for(*standing.differences) if standing.differences else ""
 
 
-async def dead_letters(settings: RabbitMQ, limit: int) -> tuple[Sequence[Letter], int]:
-    """The oldest dead letters, and how many there are."""
+async def dead_letters(settings: RabbitMQ) -> tuple[Sequence[Letter], int]:
+    """The oldest thousand dead letters, and how many there are."""
     from mycelium_messaging.letters import count_letters, list_letters
 
     async with _visit(settings) as broker:
         there = await count_letters(broker)
-        return await list_letters(broker, limit), there
+        return await list_letters(broker), there
 
 
 async def replay(settings: RabbitMQ, ids: Collection[str] | None, again: Again | None = None) -> Sequence[Letter]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from mycelium.errors import NotFound
+from mycelium.errors import IllegalTransition, NotFound
 from mycelium_server.cli.options import AsJson, Backend
 from mycelium_server.cli.run import REFUSED, Usage, runs
 
@@ -54,7 +54,9 @@ async def dead_letters(
         list[str] | None, typer.Argument(metavar="ID", show_default=False, help="Of the other actions: which letters.")
     ] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Replay or drop all of them.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="Read this many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="Print at most this many.")
+    ] = 50,
     backend: Backend = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +70,9 @@ async def dead_letters(
     if action in ("list", "show"):
         await _look(settings, action, ids, limit, as_json=as_json)
         return
-    await _clear(settings, action, _chosen(action, ids, all_of_them), as_json=as_json)
+    chosen = _chosen(action, ids, all_of_them)
+    done = await (_drop(settings, chosen) if action == "drop" else _replay(settings, chosen, backend))
+    _tell(done, chosen, as_json=as_json)
 
 
 def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequence[str] | None:
@@ -82,25 +86,49 @@ async def _look(settings: RabbitMQ, action: str, ids: Sequence[str] | None, limi
     from mycelium_server.cli.output import show, show_fields
 
     if action == "list":
-        letters, there = await dead_letters(settings, limit)
-        show(of_letters(letters, there), as_json=as_json)
+        letters, there = await dead_letters(settings)
+        show(of_letters(letters, there, limit), as_json=as_json)
         return
     if not ids:
         raise Usage("Which letters to show is not clear.", hint="Name their ids.")
-    letters, _ = await dead_letters(settings, 1000)
+    letters, _ = await dead_letters(settings)
     found = _named(letters, ids)
     for each in found:
         show_fields(fields_of_letter(each), each.model_dump(mode="json"), as_json=as_json)
 
 
-async def _clear(settings: RabbitMQ, action: str, ids: Collection[str] | None, *, as_json: bool) -> None:
-    from mycelium_server.assembly.broker import drop, replay
+async def _drop(settings: RabbitMQ, ids: Collection[str] | None) -> Sequence[Letter]:
+    from mycelium_server.assembly.broker import drop
+
+    return await drop(settings, ids)
+
+
+async def _replay(settings: RabbitMQ, ids: Collection[str] | None, backend: str) -> Sequence[Letter]:
+    """Send letters out again; tasks that failed for good begin anew in the store, which then announces them."""
+    from mycelium_server.assembly.broker import replay
+    from mycelium_server.cli.options import opened
+
+    async def again(letter: Letter) -> bool:
+        if letter.task is None or letter.reason != "task_failed":
+            return False
+        async with opened(backend) as m:
+            try:
+                await m.retry_task(letter.task)
+            except NotFound:
+                return False  # then it is the message alone that there is
+            except IllegalTransition:
+                return True  # somebody has seen to it already
+        return True
+
+    return await replay(settings, ids, again)
+
+
+def _tell(done: Sequence[Letter], ids: Collection[str] | None, *, as_json: bool) -> None:
     from mycelium_server.cli.output import show
 
-    done = await (replay(settings, ids) if action == "replay" else drop(settings, ids))
     if ids is not None:
         _named(done, ids)
-    show(of_letters(done, len(done), word="replayed" if action == "replay" else "dropped"), as_json=as_json)
+    show(of_letters(done, len(done)), as_json=as_json)
 
 
 def _named(letters: Sequence[Letter], ids: Collection[str]) -> Sequence[Letter]:
@@ -151,19 +179,21 @@ def _data(standing: Standing) -> dict[str, Any]:
     return said | {"differences": differences, "remedy": remedy(standing)}
 
 
-def of_letters(letters: Sequence[Letter], there: int, word: str = "there") -> Listing:
+def of_letters(letters: Sequence[Letter], there: int, limit: int | None = None) -> Listing:
+    """The first of these letters; of those that were read, how many died of what."""
     from mycelium_server.cli.output import Listing
 
+    shown = letters[:limit]
     rows = [
         (each.id, each.reason, each.says, each.queue, each.routing_key, _moment(each), str(each.size), each.task or "")
-        for each in letters
+        for each in shown
     ]
     reasons = Counter(each.reason for each in letters)
     counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    more = f"{there} {word}, of which {len(letters)} were read: {counts}." if there > len(letters) else f"{counts}."
+    unseen = f"{there} letters; of the first {len(letters)}: " if there > len(letters) else ""
     columns = ("letter", "reason", "says", "died in", "routing key", "at", "bytes", "task")
-    data = {"total": there, "reasons": dict(reasons), "letters": [each.model_dump(mode="json") for each in letters]}
-    return Listing(columns, rows, data, empty="No dead letters.", more=more if letters else "", cut=("says",))
+    data = {"total": there, "reasons": dict(reasons), "letters": [each.model_dump(mode="json") for each in shown]}
+    return Listing(columns, rows, data, empty="No dead letters.", more=f"{unseen}{counts}.", cut=("says",))
 
 
 def fields_of_letter(letter: Letter) -> dict[str, str]:

@@ -34,7 +34,7 @@ async def worker(
         bool | None,
         typer.Option(
             "--swarm/--no-swarm",
-            envvar=["MYCELIUM_WORKER_SWARM_MODE", "SWARM_MODE"],
+            envvar="MYCELIUM_WORKER_SWARM_MODE",
             show_default=False,
             help="Take work from RabbitMQ's queues only, or from the store, too.",
         ),

@@ -1,0 +1,133 @@
+"""`mycelium worker` processes that take messages: how they share, end, and find their work."""
+
+import signal
+from collections import Counter
+from contextlib import AsyncExitStack
+
+import anyio
+import pytest
+
+from mycelium import Mycelium
+from tests.network.crowd import PATIENCE, Answers, ask, asking, collecting, declared, waiting
+from tests.network.proof import problems
+from tests.network.workers import CONNECTED, WORKS, Team, end
+from tests.support.rabbitmq import Names
+from tests.support.store import log
+
+
+async def answers_to(corner: Names, ids: list[str]) -> Answers:
+    """What is on the queue of answers, once each of these has one."""
+    async with collecting(corner) as collector:
+        with anyio.fail_after(PATIENCE):
+            await collector.all_of(ids)
+    return collector.answers
+
+
+async def begun(m: Mycelium, count: int) -> None:
+    """Return when so many attempts have begun."""
+    with anyio.fail_after(PATIENCE):
+        async for event in m.follow_events(["worker:events"], after=0):
+            count -= event.type == "attempt.began"
+            if count == 0:
+                return
+
+
+def done_by(answers: Answers) -> Counter[str]:
+    return Counter(answer["by"] for found in answers.by_task.values() for answer in found.values())
+
+
+async def test_what_runs_is_finished_at_the_end_and_what_was_fetched_goes_back(team: Team, corner: Names) -> None:
+    await declared(corner)
+    until = team.folder / "until"
+    ids = [f"task-{number}" for number in range(10)]
+    await ask(corner, [asking(id, "wait", until=str(until)) for id in ids])
+    async with Mycelium.open(team.url, agent="ada") as m:
+        async with team.worker("first", "--concurrency", "2", "--prefetch", "10") as worker:
+            await begun(m, 2)
+            assert await waiting(corner, "agent_tasks") == 0
+            worker.process.send_signal(signal.SIGTERM)
+            await worker.has_said("Ending: nothing new is taken, 2 tasks still running.")
+            with anyio.fail_after(PATIENCE):
+                while await waiting(corner, "agent_tasks") < 8:
+                    pass  # each look takes a while
+            until.touch()
+            assert await worker.ends() == 0
+        assert not any(level in worker.err for level in ("WARNING", "ERROR"))
+        assert [told["ended"] for told in worker.outcomes] == ["completed"] * 2
+        assert await waiting(corner, "agent_tasks") == 8
+        async with team.worker("second", "--until-empty") as worker:
+            assert await worker.ends() == 0
+        assert len(worker.outcomes) == 8
+        assert await problems(m, ids, await answers_to(corner, ids)) == []
+
+
+@pytest.mark.parametrize("swarm", ["--swarm", "--no-swarm"])
+async def test_once_takes_one_message_and_until_empty_all_of_them(team: Team, corner: Names, swarm: str) -> None:
+    await declared(corner)
+    ids = [f"task-{number}" for number in range(6)]
+    await ask(corner, [asking(id, "note") for id in ids])
+    async with team.worker("first", swarm, "--once") as worker:
+        assert await worker.ends() == 0
+    assert [told["ended"] for told in worker.outcomes] == ["completed"]
+    assert await waiting(corner, "agent_tasks") == 5
+    async with team.worker("second", swarm, "--until-empty") as worker:
+        assert await worker.ends() == 0
+    assert len(worker.outcomes) == 5
+    async with Mycelium.open(team.url, agent="ada") as m:
+        assert await problems(m, ids, await answers_to(corner, ids)) == []
+
+
+async def test_addressed_tasks_reach_whom_they_are_for_in_a_swarm(team: Team, corner: Names) -> None:
+    async with AsyncExitStack() as stack:
+        skills = {"ada": [], "bob": ["--capability", "gpu"], "eve": ["--capability", "tester"]}
+        workers = [
+            await stack.enter_async_context(team.worker(name, "--swarm", *more)) for name, more in skills.items()
+        ]
+        for worker in workers:
+            await worker.has_said(WORKS)
+            await worker.has_said(CONNECTED)
+        wanted = {f"{name}-{number}": name for name in ("ada", "gpu", "tester") for number in range(10)}
+        await ask(corner, [asking(id, "note", agent_id=name) for id, name in wanted.items()])
+        answers = await answers_to(corner, list(wanted))
+        for id, name in wanted.items():
+            (answer,) = answers.by_task[id].values()
+            assert answer["by"] == {"ada": "ada", "gpu": "bob", "tester": "eve"}[name]
+        assert [await end(worker) for worker in workers] == [0, 0, 0]
+
+
+async def test_workers_that_join_share_the_work(team: Team, corner: Names) -> None:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(team.worker("first"))
+        await first.has_said(CONNECTED)
+        early = [f"early-{number}" for number in range(20)]
+        await ask(corner, [asking(id, "note", seconds=0.1) for id in early])
+        assert done_by(await answers_to(corner, early)) == {"first": 20}
+        others = [await stack.enter_async_context(team.worker(name)) for name in ("second", "third")]
+        for worker in others:
+            await worker.has_said(CONNECTED)
+        late = [f"late-{number}" for number in range(120)]
+        await ask(corner, [asking(id, "note", seconds=0.1) for id in late])
+        shares = done_by(await answers_to(corner, late))
+        assert set(shares) == {"first", "second", "third"}
+        assert min(shares.values()) >= 20, shares
+        assert [await end(worker) for worker in (first, *others)] == [0, 0, 0]
+
+
+async def test_eight_workers_begin_at_once_with_nothing_there(team: Team, corner: Names) -> None:
+    names = [f"worker-{number}" for number in range(8)]
+    async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(team.worker(name)) for name in names]
+        for worker in workers:
+            await worker.has_said(WORKS)
+            await worker.has_said(CONNECTED)
+        ids = [f"task-{number}" for number in range(320)]
+        await ask(corner, [asking(id, "note", seconds=0.1) for id in ids])
+        answers = await answers_to(corner, ids)
+        assert set(done_by(answers)) == set(names)
+        assert [await end(worker) for worker in workers] == [0] * 8
+        assert [worker.err for worker in workers if "WARNING" in worker.err or "ERROR" in worker.err] == []
+    answers = await answers_to(corner, [])
+    assert answers.copies == 0  # one of them relays
+    async with Mycelium.open(team.url, agent="ada") as m:
+        seen = [event for event in await log(m) if event.type == "task.completed"]
+        assert len(seen) == len(ids)
