@@ -31,7 +31,7 @@ async def test_the_worker_analyses_the_longest_files_and_the_report_has_what_it_
         started = await demo.m.read_events(["tasks:events"], limit=1000)
         worker = await demo.m.get_agent_status("worker")
     assert [task.status for task in tasks] == ["completed"] * ANALYSES
-    who = {(event.source, event.data["task_type"]) for event in started.events if event.type == "task.started"}
+    who = {(event.source, str(event.data["task_type"])) for event in started.events if event.type == "task.started"}
     assert {of for source, of in who if source == "worker"} == {TOOL}
     assert {source for source, of in who if of == TOOL} == {"worker"}
     assert worker.metadata["executors"] == [TOOL]
