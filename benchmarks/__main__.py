@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import delivery, growth, library, redis, stdio, workflows
+from benchmarks import delivery, growth, library, network, redis, stdio, workflows
 from benchmarks.figures import Figure, show
 
 Benchmark: TypeAlias = Callable[[Path, Callable[[], None]], list[Figure]]
@@ -25,6 +25,8 @@ BENCHMARKS: Final[dict[str, tuple[Benchmark, int]]] = {
     "delivery": (delivery.delivery, delivery.STEPS),
     "redis": (redis.redis_calls, redis.STEPS),
     "workflows": (workflows.workflows, workflows.STEPS),
+    "network": (network.network, network.STEPS),
+    "network_memory": (network.network_memory, network.MEMORY_STEPS),
 }
 """Each with the number of its steps."""
 
@@ -32,7 +34,12 @@ BENCHMARKS: Final[dict[str, tuple[Benchmark, int]]] = {
 def main() -> int:
     """Print the figures; 1 if a goal was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}; default all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"some of: {', '.join(BENCHMARKS)}; default all. scripts/install-rivals brings what network has beside us",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(BENCHMARKS):

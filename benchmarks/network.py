@@ -1,32 +1,55 @@
 """Jobs that do nothing, from RabbitMQ to an acked result, in one worker process; beside it bare pika, and others.
 
 A round begins with all its jobs in the queue and a worker that was held, and ends with the last result: so nobody's
-way of publishing is measured. Each works with the same prefetch on durable queues of the same type, and acks a job when
-its result is stored. Results of Mycelium and of bare pika come on the queue of responses and are read and acked there by
-plain pika; those of Celery and taskiq are counted in Redis, which costs nothing here; dramatiq stores none.
+way of publishing is measured. Each works with the same prefetch on durable queues of the type that is named, and acks
+a job when its result is stored. Results of Mycelium and of bare pika come on the queue of responses, and are read and
+acked there by plain pika; those of Celery and taskiq are counted in Redis, which costs nothing here; dramatiq stores
+none. CPU times say more than rates where the machine has other things to do.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from benchmarks.figures import middle
-from benchmarks.network_workers import Engine, cpu_seconds, running
-from tests.support.rabbitmq import RabbitMissing, RabbitServer, rabbit_server
+import redis
+
+from benchmarks.figures import Figure, middle
+from benchmarks.network_jobs import MessageJobs
+from benchmarks.network_workers import (
+    INSTALL,
+    RIVALS,
+    Engine,
+    bare,
+    celery,
+    cpu_seconds,
+    dramatiq,
+    mycelium,
+    running,
+    taskiq,
+)
+from tests.support.rabbitmq import Names, RabbitMissing, RabbitServer, rabbit_server
 from tests.support.redis import RedisMissing, RedisServer, redis_server
 
 WARMING: Final = 500
+STORES: Final = ("memory", "sqlite", "redis")
 JOBS: Final = 5_000
 """In a round."""
 ROUNDS: Final = 3
 QUEUE_TYPES: Final = ("quorum", "classic")
 GOAL: Final = 2_000
+FEW: Final = 5_000
+MANY: Final = 50_000
+"""Jobs that one worker has done when its memory is looked at."""
+ALLOWED: Final = 1.1
+STEPS: Final = len(QUEUE_TYPES) + len(STORES) + 1 + 3
+MEMORY_STEPS: Final = MANY // FEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +89,79 @@ def measure(engine: Engine, grounds: Grounds) -> Measured:
     return Measured(*(middle([getattr(each, name) for each in rounds]) for name in ("rate", "worker", "broker")))
 
 
+def network(folder: Path, step: Callable[[], None]) -> list[Figure]:
+    """Jobs in a second, and the CPU time that the worker and RabbitMQ take for one."""
+    figures: list[Figure] = []
+    with _grounds(folder) as grounds:
+        if grounds is None:
+            return figures
+        for queue_type in QUEUE_TYPES:
+            alone = measure(bare(_jobs(grounds, queue_type)), grounds)
+            step()
+            for engine in _engines(grounds, queue_type):
+                figures += _figures(engine.name, measure(engine, grounds), alone)
+                step()
+    return figures
+
+
+def network_memory(folder: Path, step: Callable[[], None]) -> list[Figure]:
+    """What a worker holds after many jobs, beside what it held after a few. On SQLite: memory keeps its tasks."""
+    held: list[float] = []
+    with _grounds(folder) as grounds:
+        if grounds is None:
+            return []
+        engine = _mycelium(grounds, "sqlite", "quorum")
+        with running(engine, grounds.folder) as worker:
+            for _ in range(MANY // FEW):
+                engine.publish(FEW)
+                engine.finish(FEW)
+                held.append(worker.resident)
+                step()
+    met = held[-1] <= ALLOWED * held[0]
+    name, beside = f"memory of a worker after {MANY:,} jobs", f"after {FEW:,}"
+    return [Figure(name, held[-1], "MiB", held[0], beside, f"ratio <= {ALLOWED}", met)]
+
+
+def _engines(grounds: Grounds, queue_type: str) -> Generator[Engine]:
+    """Mycelium on every store, on the default kind of queues; all others on the kind that most of them use."""
+    if queue_type == "quorum":
+        yield from (_mycelium(grounds, store, queue_type) for store in STORES)
+        return
+    yield _mycelium(grounds, "sqlite", queue_type)
+    if not RIVALS.exists():
+        print(f"network: Celery, taskiq and dramatiq are not installed; {INSTALL}", file=sys.stderr)
+        return
+    with closing(redis.Redis(port=grounds.redis.port, db=1)) as results:
+        for rival in (celery, taskiq, dramatiq):
+            yield rival(grounds.rabbit.port, results, queue_type)
+
+
+def _mycelium(grounds: Grounds, store: str, queue_type: str) -> Engine:
+    urls = {
+        "memory": "memory:",
+        "sqlite": f"sqlite:///{grounds.folder / queue_type}.db",
+        "redis": grounds.redis.url(),
+    }
+    return mycelium(urls[store], _jobs(grounds, queue_type), grounds.folder)
+
+
+def _jobs(grounds: Grounds, queue_type: str) -> MessageJobs:
+    jobs = MessageJobs(Names(grounds.rabbit), queue_type)
+    jobs.declare()
+    return jobs
+
+
+def _figures(name: str, reached: Measured, alone: Measured) -> list[Figure]:
+    ours = name.startswith(STORES)
+    met = not ours or reached.rate >= GOAL
+    goal = f">= {GOAL:,}/s" if ours else "none"
+    return [
+        Figure(f"no-op jobs, {name}", reached.rate, "/s", alone.rate, "bare pika", goal, met),
+        Figure(f"CPU of the worker, {name}", reached.worker, "us a job", alone.worker, "bare pika", "none", met=True),
+        Figure(f"CPU of RabbitMQ, {name}", reached.broker, "us a job", alone.broker, "bare pika", "none", met=True),
+    ]
+
+
 @contextmanager
 def _grounds(folder: Path) -> Generator[Grounds | None]:
     place = folder / f"network-{uuid4().hex[:8]}"
@@ -73,9 +169,9 @@ def _grounds(folder: Path) -> Generator[Grounds | None]:
     with ExitStack() as stack:
         try:
             rabbit = stack.enter_context(rabbit_server(place / "rabbit"))
-            redis = stack.enter_context(redis_server(place / "redis"))
+            store = stack.enter_context(redis_server(place / "redis"))
         except (RabbitMissing, RedisMissing) as error:
-            print(f"network: nothing is measured: {error}")
+            print(f"network: nothing is measured: {error}", file=sys.stderr)
             yield None
             return
-        yield Grounds(rabbit, redis, place)
+        yield Grounds(rabbit, store, place)

@@ -34,9 +34,10 @@ class Bare:
 
     def _may_publish(self, channel: Any) -> None:
         self._out = channel
-        channel.confirm_delivery(
-            self._confirmed, callback=lambda _: self._connection.channel(on_open_callback=self._may_take)
-        )
+        channel.confirm_delivery(self._confirmed, callback=self._confirms)
+
+    def _confirms(self, _frame: Any) -> None:
+        self._connection.channel(on_open_callback=self._may_take)
 
     def _may_take(self, channel: Any) -> None:
         self._in = channel
@@ -45,7 +46,7 @@ class Bare:
 
     def _do(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         envelope = json.loads(body)
-        result = {"task_id": envelope["payload"]["task_id"], "status": "completed", "response": []}
+        result: dict[str, Any] = {"task_id": envelope["payload"]["task_id"], "status": "completed", "response": []}
         self._published += 1
         self._tags[self._published] = method.delivery_tag
         properties = pika.BasicProperties(message_id=envelope["id"], content_type="application/json", delivery_mode=2)

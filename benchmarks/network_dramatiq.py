@@ -2,31 +2,24 @@
 
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
-import dramatiq  # pyright: ignore[reportMissingImports]  it is in a virtual environment of its own
-import dramatiq.brokers.rabbitmq  # pyright: ignore[reportMissingImports]
-import redis
+dramatiq: Any = import_module("dramatiq")  # so: as in network_celery
+redis: Any = import_module("redis")
+rabbitmq: Any = import_module("dramatiq.brokers.rabbitmq")
+broker: Any = rabbitmq.RabbitmqBroker(url=os.environ["BROKER_URL"])
+dramatiq.set_broker(broker)
 
 
-class Broker(dramatiq.brokers.rabbitmq.RabbitmqBroker):  # pyright: ignore
-    """Its own way of choosing the type of queues is none."""
-
-    def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
-        return {**super()._build_queue_arguments(queue_name), "x-queue-type": os.environ["QUEUE_TYPE"]}  # pyright: ignore
-
-
-broker: Any = Broker(url=os.environ["BROKER_URL"])
-dramatiq.set_broker(broker)  # pyright: ignore
-
-
-@dramatiq.actor  # pyright: ignore
-def noop(number: int, jobs: int) -> None:
-    """Do nothing, but for the last one, which says that it is."""
+def do_nothing(number: int, jobs: int) -> None:
+    """The job. The last one says that it is."""
     if number == jobs - 1:
         redis.Redis.from_url(os.environ["RESULTS_URL"]).set("done", jobs)
 
 
+noop: Any = dramatiq.actor(do_nothing, actor_name="noop")
+
 if __name__ == "__main__":
     for each in range(int(sys.argv[1])):
-        noop.send(each, int(sys.argv[1]))  # pyright: ignore
+        noop.send(each, int(sys.argv[1]))

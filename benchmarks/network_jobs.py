@@ -91,11 +91,12 @@ class MessageJobs:
 
 def _task() -> tuple[str, bytes]:
     number = next(NUMBERS)
+    message_id = f"message-{number}"
     envelope = {
-        "id": f"message-{number}",
+        "id": message_id,
         "timestamp": datetime.now(UTC).isoformat(),
         "routing_key": TASK_CREATED,
         "payload": {"task_id": f"job-{number}", "type": TYPE, "number": number},
         "source": "benchmark",
     }
-    return envelope["id"], json.dumps(envelope).encode()
+    return message_id, json.dumps(envelope).encode()

@@ -3,21 +3,23 @@
 import asyncio
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
-import taskiq_aio_pika  # pyright: ignore[reportMissingImports]  it is in a virtual environment of its own
-import taskiq_redis  # pyright: ignore[reportMissingImports]
-
-results: Any = taskiq_redis.RedisAsyncResultBackend(os.environ["RESULTS_URL"], result_ex_time=3600)  # pyright: ignore
-queue: Any = taskiq_aio_pika.Queue("taskiq", type=taskiq_aio_pika.QueueType(os.environ["QUEUE_TYPE"]))  # pyright: ignore
-broker: Any = taskiq_aio_pika.AioPikaBroker(  # pyright: ignore
+aio_pika: Any = import_module("taskiq_aio_pika")  # so: as in network_celery
+redis: Any = import_module("taskiq_redis")
+results: Any = redis.RedisAsyncResultBackend(os.environ["RESULTS_URL"], result_ex_time=3600)
+queue: Any = aio_pika.Queue(name="taskiq", type=aio_pika.QueueType(os.environ["QUEUE_TYPE"]))
+broker: Any = aio_pika.AioPikaBroker(
     os.environ["BROKER_URL"], qos=int(os.environ["PREFETCH"]), task_queues=[queue]
 ).with_result_backend(results)
 
 
-@broker.task
-async def noop(number: int) -> None:
-    """Do nothing."""
+async def do_nothing(number: int) -> None:
+    """The job."""
+
+
+noop: Any = broker.task(task_name="noop")(do_nothing)
 
 
 async def fill(jobs: int) -> None:

@@ -18,6 +18,7 @@ from benchmarks.network_jobs import PATIENCE, PREFETCH, TYPE, MessageJobs
 ROOT: Final = Path(__file__).parents[1]
 RIVALS: Final = ROOT / ".venv-rivals"
 """A virtual environment of their own: what they need is not what Mycelium needs."""
+INSTALL: Final = "scripts/install-rivals puts them into an environment of their own"
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 ENTRY_POINT: Final = f"[mycelium.executors]\n{TYPE} = network_noop:noop\n"
 EXECUTOR: Final = """async def noop(attempt):
@@ -41,7 +42,7 @@ def mycelium(store: str, jobs: MessageJobs, folder: Path) -> Engine:
     name = store.partition(":")[0]
     command = [
         str(Path(sys.executable).with_name("mycelium")), "worker", "--backend", store, "--type", TYPE,
-        "--concurrency", str(PREFETCH), "--prefetch", str(PREFETCH), "--json",
+        "--concurrency", str(PREFETCH), "--prefetch", str(PREFETCH),
     ]  # fmt: skip
     environment = {**jobs.environment, "PYTHONPATH": str(_plugin(folder))}
     return Engine(f"{name}, {jobs.queue_type} queues", command, environment, jobs.publish, jobs.finish)

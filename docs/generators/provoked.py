@@ -18,7 +18,7 @@ from mycelium.errors import InvalidMcpFile
 from mycelium_backends.memory import MemoryBackend
 from mycelium_backends.sqlite.errors import full, locked, read_only
 from mycelium_backends.sqlite.schema import APPLICATION_ID
-from mycelium_worker.mcp_file import read_servers
+from mycelium_worker.servers.file import read_servers
 
 Scene: TypeAlias = Callable[[Mycelium, Mycelium], Awaitable[object]]
 SHOWN: Final = Path("/home/ada/team.db")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from mycelium.errors import InvalidConfig
+from pydantic import ValidationError
+
+from mycelium.errors import InvalidConfig, InvalidInput
 from mycelium.settings.network import RabbitMQ
 
 PORT, TLS_PORT = 5672, 5671
+FORM: Final = "amqp://USER:PASSWORD@HOST:PORT/VHOST"
 
 
 def host_of(settings: RabbitMQ) -> str:
@@ -34,6 +39,45 @@ def address_of(settings: RabbitMQ) -> str:
     """The address as people may read it: without the password."""
     vhost = "" if settings.vhost == "/" else f"/{settings.vhost}"
     return f"{'amqps' if settings.tls else 'amqp'}://{settings.username}@{settings.host}:{port_of(settings)}{vhost}"
+
+
+def settings_at(url: str, **more: Any) -> RabbitMQ:
+    """The settings that lead to the broker of this URL: `amqp://` or, with TLS, `amqps://`; `more` stands beside them.
+
+    What is left out is as it is by default. As AMQP's URLs have it, `%2F` or nothing behind the host is the virtual
+    host `/`.
+
+    Raises:
+        InvalidInput: it is none. Does not repeat it, since it may hold a password.
+    """
+    try:
+        return RabbitMQ.model_validate({**_given(urlsplit(url)), **more})
+    except ValidationError as error:
+        wrong = ", ".join(str(each["loc"][0]) for each in error.errors())
+        raise _no_url(f"The RabbitMQ URL has a wrong {wrong}.") from None
+    except ValueError:
+        raise _no_url("That is no URL of RabbitMQ.") from None
+
+
+def _given(parts: SplitResult) -> dict[str, Any]:
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError
+    said = {
+        "host": parts.hostname,
+        "port": parts.port,
+        "vhost": unquote(parts.path.removeprefix("/")),
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+    }
+    if not all(str(value).isprintable() for value in said.values()):
+        raise ValueError
+    return {name: value for name, value in said.items() if value not in (None, "")} | {"tls": parts.scheme == "amqps"}
+
+
+def _no_url(message: str) -> InvalidInput:
+    return InvalidInput(
+        message, hint=f"Write {FORM}, or amqps:// for TLS, with %40 and %2F for @ and / within a part.", fields=["url"]
+    )
 
 
 def trust_of(settings: RabbitMQ) -> ssl.SSLContext | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -71,7 +72,7 @@ class Broker:
                 raise self._out.trouble
             await self._out.turn()
 
-    async def publish(
+    def publish(
         self,
         routing_key: str,
         body: bytes,
@@ -83,10 +84,11 @@ class Broker:
         exchange: str | None = None,
         content_type: str = "application/json",
         timestamp: int | None = None,
-    ) -> None:
-        """Return when the broker has the message for good, in every queue it is for. `expiration` is in milliseconds.
+    ) -> asyncio.Future[None]:
+        """Send it now. What is returned, to be awaited, is done when every queue that it is for has it for good.
 
-        Never waits for a broker that is away: whoever publishes tries again, and `message_id` tells what arrived twice.
+        `expiration` is in milliseconds. Never waits for a broker that is away: whoever publishes tries again, and
+        `message_id` tells what arrived twice.
 
         Raises:
             BrokerAway: there is no connection, or it was lost before the confirm.
@@ -106,7 +108,7 @@ class Broker:
         }
         properties = {name: value for name, value in given.items() if value is not None}
         target = self.settings.exchange if exchange is None else exchange
-        await publisher.publish(target, routing_key, body, message_id, properties)
+        return publisher.publish(target, routing_key, body, message_id, properties)
 
     @asynccontextmanager
     async def consume(self, queue: str, prefetch: int) -> AsyncGenerator[Consumer]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-
-import anyio
 
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.names import dead_letter_exchange
@@ -26,22 +25,20 @@ class BrokerExchange:
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
         """Publish all of these, and return when every one is confirmed. Raises the first that went wrong."""
-        failures: list[Exception] = []
-
-        async def publish(message: Outgoing) -> None:
+        under_way: list[asyncio.Future[None]] = []
+        failures: list[BaseException] = []
+        for message in messages:
             try:
-                await self._publish(message)
+                under_way.append(self._publish(message))
             except Exception as error:  # noqa: BLE001 - it is raised below, when all others have been confirmed
                 failures.append(error)
-
-        async with anyio.create_task_group() as tasks:
-            for message in messages:
-                tasks.start_soon(publish, message)
+        settled = await asyncio.gather(*under_way, return_exceptions=True)
+        failures += [error for error in settled if error is not None]
         if failures:
             raise failures[0]
 
-    async def _publish(self, message: Outgoing) -> None:
-        await self._broker.publish(
+    def _publish(self, message: Outgoing) -> asyncio.Future[None]:
+        return self._broker.publish(
             message.routing_key,
             message.body,
             message_id=message.message_id,

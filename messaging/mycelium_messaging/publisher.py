@@ -43,12 +43,12 @@ class Publisher:
     def open_for_more(self) -> bool:
         return self._channel.cut is None
 
-    async def publish(
+    def publish(
         self, exchange: str, routing_key: str, body: bytes, message_id: str, properties: dict[str, Any]
-    ) -> None:
-        """Return when the broker has the message for good.
+    ) -> asyncio.Future[None]:
+        """Send it now. What is returned, to be awaited, is done when the broker has the message for good.
 
-        Raises:
+        Raises, here or there:
             BrokerAway, Unroutable, QueueFull
             ValueError: AMQP has no way to write these properties.
         """
@@ -59,7 +59,7 @@ class Publisher:
             raise _lost(cut) from None
         self._last_tag += 1
         self._sent[self._last_tag] = sent
-        await sent.settled
+        return sent.settled
 
     async def flush(self) -> None:
         """Return when nothing is under way."""

@@ -132,6 +132,14 @@ class Channel:
             lambda done: self._channel.queue_bind(queue, exchange, routing_key=routing_key, callback=done)
         )
 
+    async def delete_queue(self, name: str) -> None:
+        """Delete it with all that is in it, if it is there."""
+        await self._waits.answer(lambda done: self._channel.queue_delete(name, callback=done))
+
+    async def delete_exchange(self, name: str) -> None:
+        """Delete it, if it is there."""
+        await self._waits.answer(lambda done: self._channel.exchange_delete(name, callback=done))
+
     async def consume(
         self, queue: str, prefetch: int, take: Callable[[Delivery], None], ended: Callable[[], None]
     ) -> str:

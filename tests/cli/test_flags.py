@@ -9,9 +9,10 @@ from mycelium_server.cli.run import DEADLINE, INTERRUPTED, REFUSED, STORE, USAGE
 from tests.cli.conftest import Command
 
 COMMANDS = [
-    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "demo", "doctor", "events", "export",
-    "import", "notify", "reject", "serve", "stats", "task", "tasks", "trigger", "triggers", "wait", "workflow",
-    "workflows",
+    "agents", "approvals", "approve", "bench", "cancel", "config", "create", "dead-letters", "demo", "doctor",
+    "events", "export", "import", "notify", "reject", "serve", "stats", "task", "tasks", "topology", "trigger",
+    "triggers", "wait",
+    "workbench", "worker", "workflow", "workflows",
 ]  # fmt: skip
 NOT_SETTINGS = {"--help", "--version"}
 
@@ -26,14 +27,15 @@ def test_every_flag_names_its_variable(mycelium: Command, command: str) -> None:
     help = " ".join(mycelium.succeed(command, "--help").out.split())
     help = help.replace(" / --no-", " or no-")  # the other half of a flag that is on or off
     flags = re.findall(r"(?:^| )(--[a-z-]+)(?= )(.*?)(?=(?: -[a-z],)? --[a-z-]+ |$)", help.partition("Options:")[2])
-    assert {"--backend", "--help"} <= {flag for flag, _ in flags}
+    wanted = {"--help"} if command == "workbench" else {"--backend", "--help"}  # which has no store
+    assert wanted <= {flag for flag, _ in flags}
     for flag, said in flags:
         assert flag in NOT_SETTINGS or re.search(r"\[env var: MYCELIUM_[A-Z_]+", said), f"{command} {flag}: {said}"
 
 
-def test_every_command_but_serve_and_demo_has_json(mycelium: Command) -> None:
+def test_every_command_that_ends_has_json(mycelium: Command) -> None:
     without = {command for command in COMMANDS if "--json" not in mycelium.succeed(command, "--help").out}
-    assert without == {"serve", "demo"}
+    assert without == {"serve", "demo", "workbench"}
 
 
 def test_a_variable_sets_its_flag_for_its_command_alone(mycelium: Command, monkeypatch: pytest.MonkeyPatch) -> None:

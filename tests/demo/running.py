@@ -17,6 +17,7 @@ from tests.support.processes import MYCELIUM, PATIENCE
 
 AGENTS = ("ada", "grace", "edsger")
 FILES = 9
+HIDDEN = ("MYCELIUM_", "RABBITMQ_", "ANTHROPIC_", "OPENAI_", "SWARM_")
 
 
 @dataclass
@@ -60,8 +61,8 @@ class Demo:
 
 
 def write_project(folder: Path, files: int = FILES) -> None:
-    """A folder with this many Python files, none of them empty."""
-    folder.mkdir()
+    """A folder with this many Python files more, none of them empty."""
+    folder.mkdir(exist_ok=True)
     for number in range(files):
         (folder / f"module_{number}.py").write_text(f"import os\n\n\ndef f_{number}(x):\n    return x or 1\n")
 
@@ -72,16 +73,21 @@ def arguments(place: Path, pace: float) -> list[str]:
 
 
 def environment(place: Path) -> dict[str, str]:
-    return {**os.environ, "TMPDIR": str(place)}
+    """Without the keys and the broker of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+    return {**kept, "TMPDIR": str(place)}
 
 
 @asynccontextmanager
-async def demo_running(place: Path, pace: float) -> AsyncGenerator[Demo]:
+async def demo_running(place: Path, pace: float, *options: str, **variables: str) -> AsyncGenerator[Demo]:
     """A demo whose measuring tasks each take `pace` seconds or more."""
     write_project(place / "project")
     async with Mycelium.open(f"sqlite:///{place / 'store.db'}", background=False) as m:
         process = await anyio.open_process(
-            arguments(place, pace), cwd=place, env=environment(place), stderr=subprocess.STDOUT
+            [*arguments(place, pace), *options],
+            cwd=place,
+            env={**environment(place), **variables},
+            stderr=subprocess.STDOUT,
         )
         try:
             yield Demo(process, m, place)

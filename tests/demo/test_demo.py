@@ -39,7 +39,7 @@ async def test_without_a_terminal_it_tells_what_happens_line_by_line(tmp_path: P
         code, said = await demo.ended()
     assert code == 0
     lines = said.splitlines()
-    assert lines[0] == f"Mycelium: 3 agents survey {tmp_path / 'project'}"
+    assert lines[0] == f"Mycelium: 3 agents and a worker survey {tmp_path / 'project'}"
     for agent in AGENTS:
         assert any(line.endswith(f"{agent:<10}joined") for line in lines)
     assert any("finished measure-01: module_0.py" in line for line in lines)
@@ -75,16 +75,19 @@ async def test_a_task_comes_back_when_an_agent_and_its_server_are_killed_at_once
 
 
 def server_of(pid: int) -> int:
-    """The server that this agent has started; ruff, too, is its child now and then."""
+    """The server that this agent, or the worker, has started; ruff, too, is its child now and then."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    (server,) = [int(child) for child in children if b"\0serve\0" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    kinds = (b"\0serve\0", b"\0workbench\0")
+    (server,) = [
+        int(child) for child in children if any(kind in Path(f"/proc/{child}/cmdline").read_bytes() for kind in kinds)
+    ]
     return server
 
 
 async def test_it_fails_when_no_agent_is_left(tmp_path: Path) -> None:
     async with demo_running(tmp_path, pace=5) as demo:
         for agent in AGENTS:
-            await demo.until("task.started", None)
+            await demo.until("task.started", agent)
             os.kill(await demo.agents_pid(agent), signal.SIGKILL)
         code, said = await demo.ended()
         (workflow,) = (await demo.m.list_workflows()).records
@@ -96,8 +99,9 @@ async def test_it_fails_when_no_agent_is_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals, code: int) -> None:
     async with demo_running(tmp_path, pace=5) as demo:
+        await demo.until("task.completed", "worker")
         await demo.until("task.progress", None, task_type=MEASURE)
-        pids = [await demo.agents_pid(agent) for agent in AGENTS]
+        pids = [await demo.agents_pid(name) for name in (*AGENTS, "worker")]
         demo.process.send_signal(number)
         ended = await demo.ended()
         assert ended[0] == code
@@ -119,8 +123,8 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="waits for processes that are not its own children")
 async def test_nothing_is_left_when_the_demo_itself_is_killed(tmp_path: Path) -> None:
     async with demo_running(tmp_path, pace=5) as demo:
-        await demo.until("task.progress", None, task_type=MEASURE)
-        agents = [await demo.agents_pid(agent) for agent in AGENTS]
+        await demo.until("task.completed", "worker")
+        agents = [await demo.agents_pid(name) for name in (*AGENTS, "worker")]
         processes = [os.pidfd_open(pid) for agent in agents for pid in (agent, server_of(agent))]
         demo.process.kill()
         with anyio.fail_after(PATIENCE):
@@ -164,5 +168,17 @@ async def test_on_a_terminal_it_shows_agents_tasks_and_bars(tmp_path: Path) -> N
     with anyio.fail_after(PATIENCE):
         code, said = await run_on_terminal(arguments(tmp_path, 0.5), environment(tmp_path), columns=100, lines=40)
     assert code == 0
-    for shown in (*AGENTS, "busy", "1 done", "Measure part 1 of 9", "Whole survey", "━", "■", "Events", "Report"):
+    for shown in (
+        *AGENTS,
+        "worker",
+        "12 done",
+        "busy",
+        "1 done",
+        "Measure part 1 of 9",
+        "Whole survey",
+        "━",
+        "■",
+        "Events",
+        "Report",
+    ):
         assert shown in said

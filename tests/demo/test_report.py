@@ -1,10 +1,12 @@
 """What people read at the end of a survey."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from mycelium_server.demo.analysis import SEVERITIES, Analysis, Finding, Findings, Wanted
 from mycelium_server.demo.files import LeftOut, Listing
 from mycelium_server.demo.measure import FileMeasure, Function
 from mycelium_server.demo.report import Part, Survey, render, write_whole
@@ -107,3 +109,29 @@ def test_a_report_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, m
         write_whole(path, "after")
     assert path.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["report.md"]
+
+
+def analysed(path: str, *findings: Finding, problem: str = "") -> Analysis:
+    counts = Counter(each.severity for each in findings)
+    found = Findings(findings=findings, counts={of: counts[of] for of in SEVERITIES})
+    return Analysis(wanted=Wanted(path=path, kind="security"), found=None if problem else found, problem=problem)
+
+
+def test_findings_are_counted_by_severity_and_the_worst_three_named() -> None:
+    findings = [Finding(line=n, rule=f"S{n}", severity="high", message=f"use | of `{n}`") for n in range(1, 5)]
+    text = render(survey(CALM).model_copy(update={"analyses": (analysed("calm.py", *findings), analysed("ok.py"))}))
+    worst = "<br>".join(f"`S{n}` in line {n}: use \\| of \\`{n}\\`" for n in (1, 2, 3))
+    assert f"| `calm.py` | 4 | 0 | 0 | {worst} |\n| `ok.py` | 0 | 0 | 0 | nothing found |" in text
+    assert "Not analysed" not in text
+
+
+def test_an_analysis_that_came_to_nothing_is_named_with_its_reason() -> None:
+    missing = analysed("calm.py", problem="the task failed: no <ruff>")
+    text = render(survey(CALM).model_copy(update={"analyses": (missing,)}))
+    assert "No file was analysed." in text
+    assert "## Not analysed\n\n- `calm.py` (security): the task failed: no \\<ruff\\>\n" in text
+
+
+def test_a_summary_stands_above_everything() -> None:
+    text = render(survey(CALM), "## Summary\n\nGood.")
+    assert text.index("Good.") < text.index("| Python files | 1 |")

@@ -1,7 +1,7 @@
 """The live view follows the store's events, and nothing else."""
 
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,10 +11,21 @@ from mycelium import Mycelium
 from mycelium_backends.memory import MemoryBackend
 from mycelium_server.demo.frame import Frame
 from mycelium_server.demo.state import State
-from mycelium_server.demo.survey import LIST, MEASURE, MOST_PARTS, Target, parts_for, survey_tasks
+from mycelium_server.demo.survey import (
+    LIST,
+    MEASURE,
+    MOST_PARTS,
+    SUMMARY,
+    Analysed,
+    Target,
+    Worker,
+    parts_for,
+    survey_tasks,
+)
 from tests.support.clock import FakeClock
 
 TARGET = Target(folder="/folder", name="folder")
+LONG = Analysed(path="pkg/long.py", part=2)
 
 
 class Watched:
@@ -46,10 +57,14 @@ class Watched:
 
 
 @asynccontextmanager
-async def survey_under_watch(clock: FakeClock, parts: int = 2) -> AsyncGenerator[Watched]:
+async def survey_under_watch(
+    clock: FakeClock, parts: int = 2, analysed: Sequence[Analysed] = ()
+) -> AsyncGenerator[Watched]:
     async with Mycelium.over(MemoryBackend(clock), clock=clock, background=False) as m:
-        workflow = await m.create_workflow("survey", survey_tasks(TARGET, parts, "/report.md"))
-        yield Watched(m, State.of(workflow, await m.get_tasks(workflow.tasks), ["ada", "grace"]))
+        worker = Worker(name="worker") if analysed else None
+        workflow = await m.create_workflow("survey", survey_tasks(TARGET, parts, "/report.md", analysed, worker))
+        team = State.of(workflow, await m.get_tasks(workflow.tasks), ["ada", "grace"], worker and worker.name)
+        yield Watched(m, team)
 
 
 async def test_agents_come_and_go(clock: FakeClock) -> None:
@@ -61,6 +76,34 @@ async def test_agents_come_and_go(clock: FakeClock) -> None:
         assert (await watched.look()).gathered
         await watched.m.leave("ada")
         assert (await watched.look()).agents["ada"].status == "offline"
+
+
+async def test_nobody_waits_for_the_worker(clock: FakeClock) -> None:
+    async with survey_under_watch(clock, analysed=[LONG]) as watched:
+        await watched.m.store_agent_status("ada")
+        await watched.m.store_agent_status("grace")
+        assert (await watched.look()).gathered
+        assert watched.state.agents["worker"].status == "starting"
+
+
+async def test_what_the_worker_does_is_told_with_its_file(clock: FakeClock) -> None:
+    async with survey_under_watch(clock, analysed=[LONG]) as watched:
+        task = await watched.m.claim_task(agent="worker", types=["tool"])
+        assert task is not None
+        assert (await watched.look()).agents["worker"].task_id == task.id
+        assert "analyse-01: security of long.py" in watched.drawn()
+        await watched.m.complete_task(task.id)
+        assert (await watched.look()).recent[-1].text == "finished analyse-01: security of long.py"
+
+
+async def test_the_summary_comes_before_the_report_however_late_it_is_asked_for(clock: FakeClock) -> None:
+    async with survey_under_watch(clock, analysed=[LONG]) as watched:
+        asked = await watched.m.create_task(SUMMARY, title="Write the summary")
+        assert asked.id not in (await watched.look()).tasks, "nobody of this survey asked for it"
+        watched.m.agent = "ada"
+        asked = await watched.m.create_task(SUMMARY, title="Write the summary")
+        await watched.look()
+        assert list(watched.state.tasks)[-2:] == [asked.id, f"{watched.state.workflow_id}.report"]
 
 
 async def test_a_task_goes_from_claim_to_completion(clock: FakeClock) -> None:
@@ -135,7 +178,7 @@ async def test_the_frame_shows_agents_tasks_bars_and_news(clock: FakeClock) -> N
 @pytest.mark.parametrize("size", [(80, 24), (60, 22), (200, 60)])
 async def test_the_frame_fits_its_terminal(clock: FakeClock, size: tuple[int, int]) -> None:
     width, height = size
-    async with survey_under_watch(clock, parts=MOST_PARTS) as watched:
+    async with survey_under_watch(clock, parts=MOST_PARTS, analysed=[LONG]) as watched:
         await watched.claim("ada")
         await watched.look()
         lines = watched.drawn(width, height).splitlines()

@@ -11,7 +11,7 @@ from mycelium import Mycelium
 from mycelium.models import Task
 from mycelium_worker.attempt import Attempt
 from mycelium_worker.executor import Executor
-from mycelium_worker.executors import Executors
+from mycelium_worker.executors.registry import Executors
 from mycelium_worker.model import Model
 from mycelium_worker.store_source import open_store_source
 from mycelium_worker.tally import Outcome

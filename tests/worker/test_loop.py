@@ -14,7 +14,7 @@ from mycelium.errors import BackendUnavailable
 from mycelium.models import Task
 from mycelium_worker.attempt import Attempt
 from mycelium_worker.executor import TaskFailed
-from mycelium_worker.executors import Executors
+from mycelium_worker.executors.registry import Executors
 from mycelium_worker.source import Job
 from mycelium_worker.store_source import StoreJob
 from mycelium_worker.worker import Worker

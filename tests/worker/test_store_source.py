@@ -8,6 +8,7 @@ import pytest
 
 from mycelium import Mycelium
 from mycelium.models import Task
+from mycelium_worker import store_source
 from mycelium_worker.store_source import StoreSource, open_store_source
 from tests.support.clock import FakeClock
 
@@ -39,6 +40,17 @@ async def test_the_first_look_waits_for_nothing_and_the_next_for_a_ring(m: Mycel
         assert found is not None
         assert (found.id, found.agent) == (task.id, "wanda")
         assert not source.empty
+
+
+async def test_a_ring_long_after_a_look_in_vain_is_heeded(m: Mycelium, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_source, "PACE", 0.0)  # so that every look was long ago
+    async with open_store_source(m) as source:
+        await source.ready()
+        assert await taken(source) is None
+        await m.create_task("greet")
+        with anyio.fail_after(PATIENCE):
+            await source.ready()
+        assert await taken(source) is not None
 
 
 async def test_only_what_is_addressed_is_taken_where_queues_bring_the_rest(m: Mycelium) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from mycelium import Mycelium
 from mycelium.models import Task
-from mycelium_worker.code_analysis import analyze_code
-from mycelium_worker.executors import Executors
+from mycelium_worker.executors.code_analysis import analyze_code
+from mycelium_worker.executors.registry import Executors
+from mycelium_worker.executors.tool import do_tool
 from mycelium_worker.model import Busy, Message, Rejected, Text, Turn, Usage
-from mycelium_worker.tool import do_tool
 from mycelium_worker.toolbox import Tool
 from tests.worker.loop import NoTools, work_off
 from tests.worker.tools import SmallToolbox, small_toolbox

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from mycelium.models import Task
-    from mycelium_worker.executors import Executors
+    from mycelium_worker.executors.registry import Executors
     from mycelium_worker.model import Model
     from mycelium_worker.source import Job
     from mycelium_worker.toolbox import Toolbox

@@ -16,7 +16,7 @@ from mycelium_worker.lost import watch_leases
 from mycelium_worker.tally import Outcome, Tally
 
 if TYPE_CHECKING:
-    from mycelium_worker.executors import Executors
+    from mycelium_worker.executors.registry import Executors
     from mycelium_worker.model import Model
     from mycelium_worker.source import Job, Source
     from mycelium_worker.toolbox import Toolbox

@@ -19,7 +19,7 @@ from mycelium_server.assembly.stores import configured_redis
 from mycelium_server.connect import server_command
 from mycelium_server.version import own_version
 from mycelium_worker.attempt import Limits
-from mycelium_worker.executors import Executors
+from mycelium_worker.executors.registry import Executors
 from mycelium_worker.lazy import LazyModel, LazyToolbox, lazily
 from mycelium_worker.presence import Presence, present
 from mycelium_worker.store_source import open_store_source
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
     from mycelium_worker.model import Model
-    from mycelium_worker.servers import ServerSpec
+    from mycelium_worker.servers.spec import ServerSpec
     from mycelium_worker.source import Source
     from mycelium_worker.toolbox import Toolbox
 
@@ -197,14 +197,14 @@ def _servers_of_file(settings: Settings) -> Sequence[ServerSpec]:
     """The MCP servers that the file names; none without a file. Raises as `read_servers`."""
     if settings.worker.mcp_file is None:
         return ()
-    from mycelium_worker.mcp_file import read_servers
+    from mycelium_worker.servers.file import read_servers
 
     return read_servers(settings.worker.mcp_file)
 
 
 def _own_servers(config: Configuration, plan: Plan, client: Mycelium) -> Sequence[ServerSpec]:
     """The store as the worker's agent sees it, and the workbench in this folder."""
-    from mycelium_worker.servers import default_servers
+    from mycelium_worker.servers.spec import default_servers
 
     url = _whole_url(config, plan, client)
     return default_servers(server_command(), backend=url, agent=client.agent, root=Path.cwd())
@@ -218,6 +218,6 @@ def _whole_url(config: Configuration, plan: Plan, client: Mycelium) -> str:
 
 
 def _open_toolbox(settings: Settings, servers: Sequence[ServerSpec]) -> AbstractAsyncContextManager[Toolbox]:
-    from mycelium_worker.pool import open_toolbox
+    from mycelium_worker.servers.pool import open_toolbox
 
     return open_toolbox(servers, tool_seconds=settings.worker.tool_seconds)

@@ -33,7 +33,7 @@ async def topology(
     backend: Backend = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Show the exchanges and queues in RabbitMQ, and compare them with what is configured.
+    """Show RabbitMQ's queues beside what is configured.
 
     Changes nothing without --declare. What is there with other arguments stays as it is.
     """
@@ -60,7 +60,9 @@ async def dead_letters(
     backend: Backend = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """List the messages that nobody could act on, with the reason; send them out again, or remove them.
+    """List messages that nobody could act on, and replay them.
+
+    Each has the reason why. One may be sent out again, or removed.
 
     Listing leaves them where they are. Replaying sends each as it came, under its own id, and then removes it.
     """

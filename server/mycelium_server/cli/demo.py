@@ -44,13 +44,22 @@ async def demo(
             help="Slow each task down to be watched: by 0.5 at a terminal, else by 0.",
         ),
     ] = None,
+    rabbitmq: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MYCELIUM_DEMO_RABBITMQ",
+            metavar="URL",
+            help="Let the worker's tasks travel over RabbitMQ: amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://.",
+        ),
+    ] = None,
 ) -> None:
     """Watch agents share real work.
 
-    They survey the Python files of a folder and write a report.
+    They survey the Python files of a folder and write a report; a worker analyses the longest files and, where
+    ANTHROPIC_API_KEY is set, lets Claude write the summary, for which it is told what was found.
     """
     from mycelium_server.demo.run import run_demo
 
-    code = await run_demo(folder, agents=agents, backend=backend, report=report, pace=pace)
+    code = await run_demo(folder, agents=agents, backend=backend, report=report, pace=pace, rabbitmq=rabbitmq)
     if code:
         raise typer.Exit(code)

@@ -111,7 +111,10 @@ async def notify(
     agent: Agent = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a person something, as an event that programs can pass on."""
+    """Tell a person something.
+
+    It is an event, which programs can pass on.
+    """
     async with opened(backend, agent) as m:
         event = await m.notify_user(user, message, title=title, level=level, task_id=task)
     _answer(f"Told {user} in event {event.seq}.", event.model_dump(mode="json"), as_json=as_json)

@@ -15,14 +15,13 @@ import anyio
 from mcp import Client, StdioServerParameters
 
 from mycelium_server.demo.command import python
+from mycelium_server.demo.crew import LEASE
 from mycelium_server.demo.survey import TYPES, start_channel
 from mycelium_server.demo.team import Claimed, News, Refused, Team
 from mycelium_server.demo.work import do
 
 log = logging.getLogger("mycelium.demo")
 
-LEASE: Final = 10.0
-"""Seconds: what an agent and its server leave behind when both die at once comes back this soon."""
 WAKING: Final = frozenset({"task.ready", "task.created", "task.released", "task.expired", "task.retrying"})
 """After these there may be something to claim."""
 ENDS: Final = frozenset({"workflow.completed", "workflow.failed", "workflow.cancelled"})
@@ -35,9 +34,14 @@ async def run_agent(backend: str, workflow_id: str, name: str, pace: float) -> N
     command, *arguments = python("mycelium_server", "serve", "--backend", backend, "--agent", name)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_with_parent, tasks.cancel_scope)
-        async with Client(StdioServerParameters(command=command, args=arguments)) as client:
+        async with Client(StdioServerParameters(command=command, args=arguments, env=_passed_on())) as client:
             await _Agent(Team(client, name), pace).work_for(workflow_id)
         tasks.cancel_scope.cancel()
+
+
+def _passed_on() -> dict[str, str]:
+    """Which configuration the server reads: it gets none of the environment by itself."""
+    return {name: os.environ[name] for name in ("MYCELIUM_CONFIG",) if name in os.environ}
 
 
 async def _end_with_parent(scope: anyio.CancelScope) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -19,6 +20,8 @@ NAMES: Final = (
     "niklaus", "katherine", "claude", "joan",
 )  # fmt: skip
 MOST: Final = len(NAMES)
+LEASE: Final = 10.0
+"""Seconds: what somebody leaves behind who died without a word comes back this soon."""
 LEAVE_WITHIN: Final = 8.0
 """Seconds for an agent to close its connection and its server; after that it is killed."""
 
@@ -36,7 +39,9 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(names: Sequence[str], backend: str, workflow_id: str, pace: float, log: Path) -> AsyncGenerator[Crew]:
+async def crew(
+    names: Sequence[str], backend: str, workflow_id: str, pace: float, log: Path, variables: Mapping[str, str]
+) -> AsyncGenerator[Crew]:
     """Agents of these names for the time of this context; what they have to say of trouble goes into `log`.
 
     They end when the workflow does. What still runs at the end of the context is told to end, and then made to;
@@ -45,22 +50,27 @@ async def crew(names: Sequence[str], backend: str, workflow_id: str, pace: float
     async with AsyncExitStack() as stack:
         stderr = stack.enter_context(log.open("ab"))
         processes: list[Process] = []
-        stack.push_async_callback(_dismiss, processes)
+        stack.push_async_callback(dismiss, processes)
         for name in names:
-            process = await _start(name, backend, workflow_id, pace, stderr)
+            process = await _start(_options(name, backend, workflow_id, pace), stderr, variables)
             processes.append(process)  # one by one: those that run are dismissed even if the next cannot start
         yield Crew(processes)
 
 
-async def _start(name: str, backend: str, workflow_id: str, pace: float, stderr: IO[bytes]) -> Process:
-    options = ("--backend", backend, "--workflow", workflow_id, "--name", name, "--pace", str(pace))
+def _options(name: str, backend: str, workflow_id: str, pace: float) -> Sequence[str]:
+    return ("--backend", backend, "--workflow", workflow_id, "--name", name, "--pace", str(pace))
+
+
+async def _start(options: Sequence[str], stderr: IO[bytes], variables: Mapping[str, str]) -> Process:
     command = python("mycelium_server.demo.agent", *options)
     # In a session of their own, Ctrl-C reaches this process alone, which then ends them in order.
-    return await anyio.open_process(command, stdin=PIPE, stdout=DEVNULL, stderr=stderr, start_new_session=True)
+    return await anyio.open_process(
+        command, stdin=PIPE, stdout=DEVNULL, stderr=stderr, start_new_session=True, env={**os.environ, **variables}
+    )
 
 
-async def _dismiss(processes: Sequence[Process]) -> None:
-    """Close every agent's stdin, which tells it to end, and wait; kill those that do not."""
+async def dismiss(processes: Sequence[Process]) -> None:
+    """Close everybody's stdin, which tells them to end, and wait; kill those that do not."""
     with anyio.CancelScope(shield=True):
         for process in processes:
             if process.stdin:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 
 import anyio
 from anyio.abc import TaskGroup
 
 from mycelium import Mycelium
+from mycelium.errors import IllegalTransition
+from mycelium_server.demo.analysis import TOOL
 from mycelium_server.demo.crew import Crew
+from mycelium_server.demo.hired import Hired
 from mycelium_server.demo.show import Tell
 from mycelium_server.demo.state import State
 from mycelium_server.demo.survey import start_channel
@@ -29,12 +33,13 @@ class Follower:
         self.signal = 0
         """The signal that ended it, if one did."""
 
-    async def follow(self, after: int, at_work: Crew) -> None:
+    async def follow(self, after: int, at_work: Crew, worker: Hired) -> None:
         """Return when the workflow has its outcome, no agent is left, or a signal comes."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._events, after, tasks)
             tasks.start_soon(self._begin)
             tasks.start_soon(self._crew, at_work, tasks)
+            tasks.start_soon(self._worker, worker)
             if sys.platform != "win32":
                 tasks.start_soon(self._signals, tasks)
 
@@ -55,6 +60,14 @@ class Follower:
     async def _crew(self, at_work: Crew, tasks: TaskGroup) -> None:
         await at_work.deserted()
         tasks.cancel_scope.cancel()
+
+    async def _worker(self, worker: Hired) -> None:
+        await worker.lost()
+        for task in await self._m.get_tasks(list(self._state.tasks)):
+            if task.type == TOOL and task.open:
+                # Nobody else does these, and the report waits for them, to say what is missing.
+                with suppress(IllegalTransition):
+                    await self._m.cancel_task(task.id, reason="no worker was left to do it")
 
     async def _signals(self, tasks: TaskGroup) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

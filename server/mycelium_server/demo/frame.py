@@ -155,4 +155,4 @@ def _with_bars() -> Table:
 def _doing(task: TaskState | None) -> str:
     if task is None:
         return ""
-    return f"{task.name}: {printable(task.note)}" if task.note else task.name
+    return f"{task.name}: {printable(task.said)}" if task.said else task.name

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from mycelium_server.demo.analysis import SEVERITIES, WORST, Analysis, FileFindings, by_file
 from mycelium_server.demo.files import Listing
 from mycelium_server.demo.measure import NAMED, FileMeasure, Function
 from mycelium_server.demo.survey import Measures
@@ -27,11 +28,12 @@ class Part(Frozen):
 
 
 class Survey(Frozen):
-    """Everything the agents found."""
+    """Everything the agents and the worker found."""
 
     name: str
     listing: Listing
     parts: tuple[Part, ...]
+    analyses: tuple[Analysis, ...] = ()
 
     @cached_property
     def files(self) -> list[FileMeasure]:
@@ -51,6 +53,16 @@ class Survey(Frozen):
     def failed(self) -> list[str]:
         """The ids of the tasks whose files are missing."""
         return [part.task_id for part in self.parts if part.measures is None]
+
+    @cached_property
+    def analysed(self) -> list[FileFindings]:
+        """The files that were analysed, the one with the worst findings first."""
+        return by_file(self.analyses)
+
+    @property
+    def missing(self) -> list[Analysis]:
+        """Analyses that came to nothing."""
+        return [each for each in self.analyses if each.found is None]
 
     @property
     def unused(self) -> list[FileMeasure]:
@@ -75,15 +87,18 @@ class Survey(Frozen):
         ]
 
 
-def render(survey: Survey) -> str:
-    """The report as markdown."""
+def render(survey: Survey, summary: str = "") -> str:
+    """The report as markdown, below a summary, or what there is to say of one that is missing."""
     sections = [
-        f"# Survey of {_text(survey.name)}\n\n{_byline(survey)}",
-        _table(("", "Total"), survey.totals(), right=1),
+        f"# Survey of {escaped(survey.name)}\n\n{_byline(survey)}",
+        *([summary] if summary else []),
+        _table(("", "Total"), survey.totals(), numbers=[1]),
+        _section("Findings in the longest files", _findings(survey), "No file was analysed."),
         _section("Most complex functions", _complex(survey), "No functions."),
         _section("Unused imports", _unused(survey), "None: every import is used."),
         _section("Files", _files(survey), "No Python files."),
         _section("Not measured", _not_measured(survey), "Nothing was left out."),
+        *([_section("Not analysed", _not_analysed(survey), "")] if survey.missing else []),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -109,8 +124,26 @@ def _byline(survey: Survey) -> str:
     for part in survey.parts:
         if part.measures:
             files[part.measures.agent] += len(part.measures.files)
-    shares = ", ".join(f"{_text(agent)} ({_some(count, 'file')})" for agent, count in sorted(files.items()))
+    shares = ", ".join(f"{escaped(agent)} ({_some(count, 'file')})" for agent, count in sorted(files.items()))
     return f"Measured by {shares or 'nobody'}; agents that share their work through Mycelium."
+
+
+def _findings(survey: Survey) -> str:
+    rows = [
+        (_code(each.path), *(str(each.counts[severity]) for severity in SEVERITIES), _worst(each))
+        for each in survey.analysed
+    ]
+    return _table(("File", *map(str.capitalize, SEVERITIES), "The worst"), rows, numbers=range(1, 4))
+
+
+def _worst(file: FileFindings) -> str:
+    said = [f"{_code(each.rule)} in line {each.line}: {escaped(each.message)}" for each in file.findings[:WORST]]
+    return "<br>".join(said) or "nothing found"
+
+
+def _not_analysed(survey: Survey) -> str:
+    lines = [f"- {_code(each.wanted.path)} ({each.wanted.kind}): {escaped(each.problem)}" for each in survey.missing]
+    return "\n".join(lines)
 
 
 def _complex(survey: Survey) -> str:
@@ -118,7 +151,7 @@ def _complex(survey: Survey) -> str:
         (str(function.complexity), _code(function.name), f"{_code(each.path)}:{function.line}")
         for each, function in survey.most_complex()
     ]
-    return _table(("Complexity", "Function", "Where"), rows, right=0)
+    return _table(("Complexity", "Function", "Where"), rows, numbers=[0])
 
 
 def _unused(survey: Survey) -> str:
@@ -143,12 +176,12 @@ def _files(survey: Survey) -> str:
         )
         for each in survey.measured
     ]
-    return _table(("File", "Lines", "Functions", "Highest complexity", "Unused imports"), rows, right=1)
+    return _table(("File", "Lines", "Functions", "Highest complexity", "Unused imports"), rows, numbers=range(1, 5))
 
 
 def _not_measured(survey: Survey) -> str:
-    lines = [f"- {_code(each.path)}: {_text(each.problem or '')}" for each in survey.troubled]
-    lines += [f"- {_code(each.path)}: {_text(each.why)}" for each in survey.listing.left_out]
+    lines = [f"- {_code(each.path)}: {escaped(each.problem or '')}" for each in survey.troubled]
+    lines += [f"- {_code(each.path)}: {escaped(each.why)}" for each in survey.listing.left_out]
     unnamed = survey.listing.left_out_count - len(survey.listing.left_out)
     lines += [f"- and {_some(unnamed, 'file')} more"] if unnamed else []
     lines += [f"- the files of task {_code(task_id)}, which did not succeed" for task_id in survey.failed]
@@ -159,12 +192,11 @@ def _section(title: str, body: str, otherwise: str) -> str:
     return f"## {title}\n\n{body or otherwise}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: int) -> str:
-    """Nothing for no rows. The columns from `right` on hold numbers, but a first one alone if it is 0."""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int]) -> str:
+    """Nothing for no rows. The columns that hold `numbers` stand to the right."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     if not lines:
         return ""
-    numbers = range(1) if right == 0 else range(right, len(head))
     marks = ["--:" if column in numbers else "---" for column in range(len(head))]
     return "\n".join([f"| {' | '.join(head)} |", f"| {' | '.join(marks)} |", *lines])
 
@@ -179,5 +211,6 @@ def _code(text: str) -> str:
     return f"`` {clean} ``" if "`" in clean else f"`{clean}`"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """As plain text, whatever it holds."""
     return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in printable(text))

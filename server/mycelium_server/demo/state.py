@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Final, Literal
 
 from mycelium.models import Event, Task, TaskStatus, Workflow
+from mycelium_server.demo.analysis import TOOL
+from mycelium_server.demo.survey import SUMMARY
 
 RECENT: Final = 50
 
@@ -23,6 +25,8 @@ class AgentState:
     status: str = "starting"
     task_id: str | None = None
     done: int = 0
+    awaited: bool = True
+    """Whether the others begin only when it has come."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,12 @@ class TaskState:
     note: str = ""
     agent: str | None = None
     """Who works on it, or did it."""
+    about: str = ""
+    """What it is about, as long as there is no note."""
+
+    @property
+    def said(self) -> str:
+        return self.note or self.about
 
 
 @dataclass(slots=True)
@@ -59,18 +69,27 @@ class State:
     recent: deque[Happening] = field(default_factory=lambda: deque[Happening](maxlen=RECENT))
 
     @classmethod
-    def of(cls, workflow: Workflow, tasks: Iterable[Task], agents: Iterable[str]) -> State:
-        """The state before any agent came."""
+    def of(cls, workflow: Workflow, tasks: Iterable[Task], agents: Iterable[str], worker: str | None = None) -> State:
+        """The state before any agent came, or the worker."""
+        team = {name: AgentState(name) for name in agents}
+        if worker is not None:
+            team[worker] = AgentState(worker, awaited=False)
         found = {
-            task.id: TaskState(task.id, task.id.removeprefix(f"{workflow.id}."), task.title, task.status)
+            task.id: TaskState(
+                task.id,
+                task.id.removeprefix(f"{workflow.id}."),
+                task.title,
+                task.status,
+                about=task.title.lower() if task.type == TOOL else "",
+            )
             for task in tasks
         }
-        return cls(workflow.id, {name: AgentState(name) for name in agents}, found)
+        return cls(workflow.id, team, found)
 
     @property
     def gathered(self) -> bool:
         """Whether every agent has come, were it only to leave again."""
-        return all(agent.status != "starting" for agent in self.agents.values())
+        return not any(agent.status == "starting" and agent.awaited for agent in self.agents.values())
 
     @property
     def ended(self) -> int:
@@ -106,6 +125,7 @@ class State:
         return "joined" if before in ("starting", "offline") else None
 
     def _task(self, event: Event) -> str | None:
+        self._add_summary(event)
         task = self.tasks.get(str(event.data.get("task_id")))
         if task is None:
             return None
@@ -121,7 +141,7 @@ class State:
                 self._end(task, "completed")
                 if (agent := self.agents.get(task.agent or "")) is not None:
                     agent.done += 1
-                return f"finished {task.name}" + (f": {task.note}" if task.note else "")
+                return f"finished {task.name}" + (f": {task.said}" if task.said else "")
             case "task.failed" | "task.cancelled" | "task.skipped" as type:
                 self._end(task, _status(type))
                 return f"{task.name} {_status(type)}" + _why(event)
@@ -132,6 +152,15 @@ class State:
                 return f"{task.name} {GIVEN_BACK[type]}" + _why(event)
             case _:
                 return None
+
+    def _add_summary(self, event: Event) -> None:
+        """The one task that comes later, asked for by the agent that reports. That agent's own stays the last."""
+        id = str(event.data.get("task_id"))
+        if event.type != "task.created" or event.data.get("task_type") != SUMMARY or event.source not in self.agents:
+            return
+        *others, last = self.tasks.items()
+        summary = TaskState(id, "summary", str(event.data.get("title") or "summary"), "pending")
+        self.tasks = dict([*others, (id, summary), last])
 
     def _begin(self, task: TaskState, event: Event) -> None:
         task.status, task.agent, task.progress, task.note = "running", event.source, 0.0, ""

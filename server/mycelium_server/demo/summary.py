@@ -10,9 +10,10 @@ from rich.text import Text
 
 from mycelium import Mycelium
 from mycelium.models import Task
+from mycelium_server.demo.analysis import SEVERITIES, FileFindings, analysis_of
 from mycelium_server.demo.files import Listing
 from mycelium_server.demo.report import Part, Survey, named
-from mycelium_server.demo.survey import Measures, Target
+from mycelium_server.demo.survey import Measures, ReportWork
 from mycelium_server.demo.values import printable
 
 SHOWN: Final = 5
@@ -20,13 +21,18 @@ IMPORTS: Final = 3
 """Names of one file."""
 
 
-async def read_survey(m: Mycelium, target: Target, task_ids: Sequence[str]) -> Survey:
-    """What the agents found, from the results of the workflow's tasks, as far as they have one."""
-    listing, *parts, _report = await m.get_tasks(task_ids)
+async def read_survey(m: Mycelium, task_ids: Sequence[str]) -> Survey:
+    """What was found, from the results of the workflow's tasks, as far as they have one."""
+    listing, *others, report = await m.get_tasks(task_ids)
+    work = ReportWork.model_validate(report.payload)
+    parts, analyses = others[: work.parts], others[work.parts :]
     return Survey(
-        name=target.name,
+        name=work.target.name,
         listing=Listing.model_validate(listing.result or {}),
         parts=tuple(Part(task_id=part.id, measures=_measures(part)) for part in parts),
+        analyses=tuple(
+            analysis_of(wanted, task.result, task.status) for wanted, task in zip(work.wanted, analyses, strict=True)
+        ),
     )
 
 
@@ -35,8 +41,11 @@ def _measures(part: Task) -> Measures | None:
 
 
 def summarize(console: Console, survey: Survey) -> None:
-    """Totals, the most complex functions, and the files with unused imports."""
+    """Totals, the worst findings, the most complex functions, and the files with unused imports."""
     _rows(console, "Totals", survey.totals())
+    _rows(console, "Findings in the longest files", [_counted(each) for each in survey.analysed])
+    if survey.missing:
+        say(console, f"  not analysed: {', '.join(sorted({each.wanted.path for each in survey.missing}))}")
     complex = survey.most_complex(SHOWN)
     _rows(
         console,
@@ -47,6 +56,11 @@ def summarize(console: Console, survey: Survey) -> None:
     _rows(console, "Unused imports", unused[:SHOWN])
     if len(unused) > SHOWN:
         say(console, f"  and {len(unused) - SHOWN} more files")
+
+
+def _counted(file: FileFindings) -> tuple[str, str]:
+    counts = ", ".join(f"{file.counts[severity]} {severity}" for severity in SEVERITIES if file.counts[severity])
+    return file.path, counts or "nothing found"
 
 
 def _rows(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:

@@ -1,14 +1,16 @@
-"""The survey as a workflow: one task lists the files, parallel ones measure them, the last one reports.
+"""The survey as a workflow: one task lists the files, parallel ones measure and analyse them, the last one reports.
 
 How many tasks measure is settled when the workflow is made. Which files each of them gets stands in the result of
-the task that lists them: part 2 of 10 takes the 2nd, the 12th, the 22nd file and so on.
+the task that lists them: part 2 of 10 takes the 2nd, the 12th, the 22nd file and so on. What is analysed is known from
+the start; each file when it was measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from mycelium_server.demo.analysis import KINDS, TOOL, Wanted
 from mycelium_server.demo.files import Listing
 from mycelium_server.demo.measure import FileMeasure
 from mycelium_server.demo.values import Frozen
@@ -18,6 +20,9 @@ LIST: Final = "survey.list"
 MEASURE: Final = "survey.measure"
 REPORT: Final = "survey.report"
 TYPES: Final = (LIST, MEASURE, REPORT)
+"""What agents do; the rest is the worker's."""
+SUMMARY: Final = "survey.summary"
+"""Done by a model. It is no task of the workflow: the report stands without it, too."""
 
 MOST_PARTS: Final = 48
 """Tasks that measure, at most; up to here each takes one file."""
@@ -60,11 +65,37 @@ class Measures(Frozen):
     files: tuple[FileMeasure, ...]
 
 
+class Worker(Frozen):
+    """Who does what agents cannot, and the queue where such tasks are left for it: none where they are messages."""
+
+    name: str
+    queue: str | None = None
+
+
 class ReportWork(Frozen):
-    """The payload of the task that writes the report to `path`; it depends on the listing, then on every part."""
+    """The payload of the task that writes the report to `path`.
+
+    It depends on the listing, then on each of the `parts`, then on each analysis in the order of `wanted`.
+    """
 
     target: Target
     path: str
+    parts: int
+    wanted: tuple[Wanted, ...] = ()
+    worker: Worker | None = None
+
+
+class Analysed(Frozen):
+    """A file that is analysed, and the part that measures it."""
+
+    path: str
+    part: int
+
+
+def analysed(listing: Listing, paths: Sequence[str]) -> list[Analysed]:
+    """Which part measures each of these files of the listing."""
+    parts = parts_for(len(listing.files))
+    return [Analysed(path=path, part=listing.files.index(path) % parts + 1) for path in paths]
 
 
 def start_channel(workflow_id: str) -> str:
@@ -77,7 +108,9 @@ def parts_for(files: int) -> int:
     return min(files, MOST_PARTS)
 
 
-def survey_tasks(target: Target, parts: int, report: str) -> list[dict[str, object]]:
+def survey_tasks(
+    target: Target, parts: int, report: str, analysed: Sequence[Analysed] = (), worker: Worker | None = None
+) -> list[dict[str, object]]:
     """The workflow's tasks, for `create_workflow`."""
     numbers = range(1, parts + 1)
     names = [f"measure-{part:02}" for part in numbers]
@@ -88,11 +121,29 @@ def survey_tasks(target: Target, parts: int, report: str) -> list[dict[str, obje
         )
         for name, part in zip(names, numbers, strict=True)
     ]
-    reporting = _task(
-        "report", REPORT, "Write the report", ReportWork(target=target, path=report), ["list-files", *names]
-    )
+    wanted = [(each, Wanted(path=each.path, kind=kind)) for each in analysed for kind in KINDS]
+    # The first waits for nothing, so that the worker's tools start while the agents do.
+    analysing = [
+        _analysing(f"analyse-{number:02}", call, names[each.part - 1] if number > 1 else None, worker and worker.queue)
+        for number, (each, call) in enumerate(wanted, 1)
+    ]
+    work = ReportWork(target=target, path=report, parts=parts, wanted=tuple(call for _, call in wanted), worker=worker)
+    before = ["list-files", *names, *(str(task["name"]) for task in analysing)]
+    reporting = _task("report", REPORT, "Write the report", work, before)
     # A part that failed is missing from the report; it is written all the same, and says so.
-    return [listing, *measuring, {**reporting, "run_when": "all_done"}]
+    return [listing, *measuring, *analysing, {**reporting, "run_when": "all_done"}]
+
+
+def _analysing(name: str, wanted: Wanted, after: str | None, queue: str | None) -> dict[str, object]:
+    """One call of a tool. It does not need what the file was measured at, only follows the survey through the files."""
+    task = _task_of(
+        name,
+        TOOL,
+        f"{wanted.kind.capitalize()} of {wanted.path.rpartition('/')[2]}",
+        wanted.call(),
+        [after] if after else [],
+    )
+    return {**task, "run_when": "all_done", "queue": queue}
 
 
 def _part_title(part: int, parts: int) -> str:
@@ -100,11 +151,17 @@ def _part_title(part: int, parts: int) -> str:
 
 
 def _task(name: str, type: str, title: str, payload: Frozen, depends_on: Sequence[str]) -> dict[str, object]:
+    return _task_of(name, type, title, payload.model_dump(mode="json"), depends_on)
+
+
+def _task_of(
+    name: str, type: str, title: str, payload: Mapping[str, object], depends_on: Sequence[str]
+) -> dict[str, object]:
     return {
         "name": name,
         "type": type,
         "title": title[:500],
-        "payload": payload.model_dump(mode="json"),
+        "payload": payload,
         "depends_on": list(depends_on),
         "max_attempts": ATTEMPTS,
         "timeout_seconds": TIMEOUT,

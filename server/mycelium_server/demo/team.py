@@ -34,6 +34,20 @@ class Claimed(Frozen):
     depends_on: tuple[str, ...] = ()
 
 
+class Outcome(Frozen):
+    """How a task ended, if it has."""
+
+    status: str
+    result: dict[str, JsonValue] | None = None
+    error: dict[str, JsonValue] | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why there is no result, for people."""
+        why = (self.error or {}).get("error") or (self.error or {}).get("reason")
+        return f"the task {self.status if self.status != 'pending' else 'was not done'}" + (f": {why}" if why else "")
+
+
 class News(Frozen):
     """One event, as far as an agent needs it."""
 
@@ -87,6 +101,9 @@ class Team:
         """What a task came to; None if it did not succeed."""
         task = (await self.call("get_task", task_id=task_id))["task"]
         return model.model_validate(task["result"]) if task["status"] == "completed" else None
+
+    async def outcome_of(self, task_id: str) -> Outcome:
+        return Outcome.model_validate((await self.call("get_task", task_id=task_id))["task"])
 
     async def workflow_status(self, workflow_id: str) -> str:
         return (await self.call("get_workflow", workflow_id=workflow_id))["workflow"]["status"]

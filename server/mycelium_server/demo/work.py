@@ -8,9 +8,11 @@ from pathlib import Path
 import anyio
 from pydantic import BaseModel
 
+from mycelium_server.demo.analysis import Analysis, Wanted, analysis_of
 from mycelium_server.demo.files import Listing, list_python_files
 from mycelium_server.demo.measure import FileMeasure, measure_files
 from mycelium_server.demo.report import Part, Survey, render, write_whole
+from mycelium_server.demo.summarizing import summary_of
 from mycelium_server.demo.survey import LIST, MEASURE, ListWork, Measures, MeasureWork, ReportWork
 from mycelium_server.demo.team import Claimed, Team
 from mycelium_server.demo.values import Frozen, printable
@@ -79,7 +81,8 @@ def _naming(files: Sequence[str]) -> str:
 
 async def _report(task: Claimed, team: Team) -> Written:
     work = ReportWork.model_validate(task.payload)
-    listing_id, *part_ids = task.depends_on
+    listing_id, *others = task.depends_on
+    part_ids, analysis_ids = others[: work.parts], others[work.parts :]
     listing = await team.result_of(listing_id, Listing)
     if listing is None:
         raise CannotDo("the files were not listed")
@@ -88,6 +91,15 @@ async def _report(task: Claimed, team: Team) -> Written:
         parts.append(Part(task_id=part_id, measures=await team.result_of(part_id, Measures)))
         if number % -(-len(part_ids) // STEPS) == 0:
             await team.say(task, number / (len(part_ids) + 1), f"read {number} of {len(part_ids)} results")
-    survey = Survey(name=work.target.name, listing=listing, parts=tuple(parts))
+    analyses = [await _analysis(team, *each) for each in zip(work.wanted, analysis_ids, strict=True)]
+    survey = Survey(name=work.target.name, listing=listing, parts=tuple(parts), analyses=tuple(analyses))
     await anyio.to_thread.run_sync(write_whole, Path(work.path), render(survey))
+    # Now it stands, whatever becomes of the summary.
+    if summary := await summary_of(survey, work.worker, task, team):
+        await anyio.to_thread.run_sync(write_whole, Path(work.path), render(survey, summary))
     return Written(path=work.path, files=len(survey.files))
+
+
+async def _analysis(team: Team, wanted: Wanted, task_id: str) -> Analysis:
+    outcome = await team.outcome_of(task_id)
+    return analysis_of(wanted, outcome.result, outcome.problem)

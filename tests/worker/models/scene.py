@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from mycelium import Mycelium
 from mycelium.models import Event, Task
 from mycelium.settings import network
-from mycelium_worker.asking import Pace
 from mycelium_worker.attempt import CHANNEL, Attempt, Limits
-from mycelium_worker.conversation import converse
+from mycelium_worker.conversation.asking import Pace
+from mycelium_worker.conversation.loop import converse
 from mycelium_worker.model import Model
 from mycelium_worker.providers.claude import open_claude
 from mycelium_worker.providers.openai import open_openai

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from mycelium.errors import InvalidConfig
 from mycelium.settings import network
-from mycelium_worker.conversation import converse
+from mycelium_worker.conversation.loop import converse
 from mycelium_worker.model import Message, Text
 from mycelium_worker.providers import open_model
 from tests.support.model_endpoint import model_endpoint

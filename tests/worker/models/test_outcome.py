@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from mycelium import Mycelium
 from mycelium_worker import response
-from mycelium_worker.outcome import MOST_USES, NO_ANSWER, ROOM, found, outcome
+from mycelium_worker.conversation.outcome import MOST_USES, NO_ANSWER, ROOM, found, outcome
 from mycelium_worker.plain import clipped_json, plain
 from mycelium_worker.toolbox import Reply
 

@@ -10,8 +10,8 @@ import pytest
 from mycelium.backend import Backend
 from mycelium.errors import BackendUnavailable
 from mycelium_worker.attempt import CHANNEL
-from mycelium_worker.conversation import converse
-from mycelium_worker.transcript import transcript
+from mycelium_worker.conversation.loop import converse
+from mycelium_worker.conversation.transcript import transcript
 from tests.support.model_script import Answer, Api, Say, Status, Use
 from tests.support.store import PATIENCE
 from tests.worker.models.scene import Scene, scene, text_in

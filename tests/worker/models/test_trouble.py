@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from mycelium.settings import network
-from mycelium_worker.asking import wait_after
 from mycelium_worker.attempt import Limits
+from mycelium_worker.conversation.asking import wait_after
 from mycelium_worker.executor import TaskFailed
 from mycelium_worker.model import Busy, Message, Rejected, Text
 from mycelium_worker.providers.claude import open_claude

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from mycelium_worker.servers import HttpServer, StdioServer
+from mycelium_worker.servers.spec import HttpServer, StdioServer
 from mycelium_worker.toolbox import Reply, Toolbox
 from tests.support.redis import free_port
 

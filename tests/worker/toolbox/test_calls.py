@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_worker.pool import open_toolbox
-from mycelium_worker.replies import MOST_TEXT
-from mycelium_worker.servers import StdioServer
+from mycelium_worker.servers.pool import open_toolbox
+from mycelium_worker.servers.replies import MOST_TEXT
+from mycelium_worker.servers.spec import StdioServer
 from mycelium_worker.toolbox import Picture
 from tests.worker.toolbox.servers.odd import PIXEL
 from tests.worker.toolbox.support import bad, good, odd, raw, until, until_there

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mycelium_worker.pool import open_toolbox
-from mycelium_worker.servers import default_servers
+from mycelium_worker.servers.pool import open_toolbox
+from mycelium_worker.servers.spec import default_servers
 from tests.support.processes import MYCELIUM
 from tests.worker.toolbox.support import bad, good
 

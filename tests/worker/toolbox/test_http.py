@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_worker.pool import open_toolbox
-from mycelium_worker.servers import HttpServer
+from mycelium_worker.servers.pool import open_toolbox
+from mycelium_worker.servers.spec import HttpServer
 from tests.worker.toolbox.support import PATIENCE, a_port, bad, good, odd_over_http, until, until_there
 
 

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mycelium.errors import InvalidMcpFile
-from mycelium_worker.json_places import Fields, Placed, placed
-from mycelium_worker.mcp_file import read_servers
-from mycelium_worker.servers import HttpServer, StdioServer, default_servers
+from mycelium_worker.servers.file import read_servers
+from mycelium_worker.servers.json_places import Fields, Placed, placed
+from mycelium_worker.servers.spec import HttpServer, StdioServer, default_servers
 
 
 def read(folder: Path, text: str | bytes, **environment: str) -> tuple[StdioServer | HttpServer, ...]:

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mycelium_worker.tool_names import ToolNames
+from mycelium_worker.servers.names import ToolNames
 
 TOOLS = st.sets(st.tuples(st.sampled_from(["a", "b", "a__b", "x" * 64]), st.text(min_size=1) | st.sampled_from("bc")))
 

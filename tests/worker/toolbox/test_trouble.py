@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_worker.pool import open_toolbox
-from mycelium_worker.servers import StdioServer
+from mycelium_worker.servers.pool import open_toolbox
+from mycelium_worker.servers.spec import StdioServer
 from tests.worker.toolbox.support import PATIENCE, bad, good, is_alive, odd, raw, until, until_gone, until_there
 
 
@@ -115,7 +115,7 @@ async def test_a_server_that_floods_is_stopped_and_started_again() -> None:
 
 FLOODED = """
 import resource, anyio
-from mycelium_worker.pool import open_toolbox
+from mycelium_worker.servers.pool import open_toolbox
 from tests.worker.toolbox.support import odd
 
 def peak():
@@ -171,7 +171,7 @@ def children() -> list[int]:
 
 WORKER = """
 import anyio
-from mycelium_worker.pool import open_toolbox
+from mycelium_worker.servers.pool import open_toolbox
 from tests.worker.toolbox.support import odd
 
 async def main():

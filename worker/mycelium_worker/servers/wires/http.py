@@ -12,9 +12,9 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
-from mycelium_worker.servers import HttpServer
-from mycelium_worker.wires.gate import Gate
-from mycelium_worker.wires.wire import LARGEST, NOT_SENT, Arriving, End, Leaving, Wire
+from mycelium_worker.servers.spec import HttpServer
+from mycelium_worker.servers.wires.gate import Gate
+from mycelium_worker.servers.wires.wire import LARGEST, NOT_SENT, Arriving, End, Leaving, Wire
 
 TIMEOUT = httpx2.Timeout(30.0, read=None)
 """Calls are bounded by whoever makes them, and a stream of news is silent for long."""

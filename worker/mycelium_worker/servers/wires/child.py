@@ -12,8 +12,8 @@ from typing import Final
 import anyio
 from mcp.client.stdio import get_default_environment
 
-from mycelium_worker.servers import StdioServer
-from mycelium_worker.wires.wire import Unreachable
+from mycelium_worker.servers.spec import StdioServer
+from mycelium_worker.servers.wires.wire import Unreachable
 
 GRACE: Final = 2.0
 """Seconds for a child to end by itself once its stdin is closed, and again after SIGTERM."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from mycelium_worker.servers import ServerSpec, StdioServer
-from mycelium_worker.wires.http import http_wire
-from mycelium_worker.wires.stdio import stdio_wire
-from mycelium_worker.wires.wire import LARGEST, NOT_SENT, Unreachable, Wire
+from mycelium_worker.servers.spec import ServerSpec, StdioServer
+from mycelium_worker.servers.wires.http import http_wire
+from mycelium_worker.servers.wires.stdio import stdio_wire
+from mycelium_worker.servers.wires.wire import LARGEST, NOT_SENT, Unreachable, Wire
 
 __all__ = ["LARGEST", "NOT_SENT", "Unreachable", "Wire", "open_wire"]
 

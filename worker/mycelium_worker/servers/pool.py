@@ -12,11 +12,11 @@ from anyio.abc import TaskGroup
 from mcp_types import Tool as ServerTool
 from pydantic import JsonValue
 
-from mycelium_worker.link import Link
-from mycelium_worker.replies import failed
-from mycelium_worker.servers import ServerSpec
-from mycelium_worker.tool_list import LONGEST_DESCRIPTION
-from mycelium_worker.tool_names import ToolNames
+from mycelium_worker.servers.link import Link
+from mycelium_worker.servers.listing import LONGEST_DESCRIPTION
+from mycelium_worker.servers.names import ToolNames
+from mycelium_worker.servers.replies import failed
+from mycelium_worker.servers.spec import ServerSpec
 from mycelium_worker.toolbox import Reply, Tool, Toolbox
 
 CLOSE_SECONDS: Final = 10.0

@@ -14,8 +14,8 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, Tool
 from pydantic import ValidationError
 
-from mycelium_worker.wires.allowance import Allowance
-from mycelium_worker.wires.wire import LARGEST
+from mycelium_worker.servers.wires.allowance import Allowance
+from mycelium_worker.servers.wires.wire import LARGEST
 
 log = logging.getLogger("mycelium.worker.servers")
 

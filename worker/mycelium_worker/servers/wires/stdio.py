@@ -17,12 +17,12 @@ from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from mycelium_worker.servers import StdioServer
-from mycelium_worker.wires.child import Child
-from mycelium_worker.wires.gate import Gate
-from mycelium_worker.wires.lines import Lines, LineTooLong
-from mycelium_worker.wires.stderr import pass_on_stderr
-from mycelium_worker.wires.wire import LARGEST, Arriving, End, Leaving, Received, Sent, Wire
+from mycelium_worker.servers.spec import StdioServer
+from mycelium_worker.servers.wires.child import Child
+from mycelium_worker.servers.wires.gate import Gate
+from mycelium_worker.servers.wires.lines import Lines, LineTooLong
+from mycelium_worker.servers.wires.stderr import pass_on_stderr
+from mycelium_worker.servers.wires.wire import LARGEST, Arriving, End, Leaving, Received, Sent, Wire
 
 log = logging.getLogger("mycelium.worker.servers")
 

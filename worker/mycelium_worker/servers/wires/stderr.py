@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from mycelium_worker.wires.allowance import Allowance
+from mycelium_worker.servers.wires.allowance import Allowance
 
 log = logging.getLogger("mycelium.worker.servers")
 

@@ -22,16 +22,16 @@ import anyio
 from pydantic import JsonValue
 
 from mycelium.errors import StoreError
-from mycelium_worker import prompt
-from mycelium_worker.allowance import Allowance, Limit
-from mycelium_worker.asking import Pace, ask_patiently
 from mycelium_worker.attempt import Attempt
+from mycelium_worker.conversation import prompt
+from mycelium_worker.conversation.allowance import Allowance, Limit
+from mycelium_worker.conversation.asking import Pace, ask_patiently
+from mycelium_worker.conversation.journal import Journal, tokens
+from mycelium_worker.conversation.outcome import found, outcome
+from mycelium_worker.conversation.repetition import Repetition
 from mycelium_worker.executor import TaskFailed
-from mycelium_worker.journal import Journal, tokens
 from mycelium_worker.model import Message, Model, Text, ToolResult, ToolUse, Turn
-from mycelium_worker.outcome import found, outcome
 from mycelium_worker.plain import clipped
-from mycelium_worker.repetition import Repetition
 from mycelium_worker.toolbox import Reply, Tool
 
 Stopped: TypeAlias = Limit | Literal["loop", "too_long", "context_full"]

@@ -18,12 +18,12 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, Implementation, Tool, ToolListChangedNotification
 from pydantic import JsonValue
 
-from mycelium_worker.replies import failed
-from mycelium_worker.servers import ServerSpec
-from mycelium_worker.tool_call import ask
-from mycelium_worker.tool_list import LIST_SECONDS, ToolList
+from mycelium_worker.servers.call import ask
+from mycelium_worker.servers.listing import LIST_SECONDS, ToolList
+from mycelium_worker.servers.replies import failed
+from mycelium_worker.servers.spec import ServerSpec
+from mycelium_worker.servers.wires import NOT_SENT, Unreachable, Wire, open_wire
 from mycelium_worker.toolbox import Reply
-from mycelium_worker.wires import NOT_SENT, Unreachable, Wire, open_wire
 
 log = logging.getLogger("mycelium.worker.servers")
 

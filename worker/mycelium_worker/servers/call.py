@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import HEADER_MISMATCH, CallToolResult, ElicitRequest, InputRequest, InputRequiredResult
 from pydantic import JsonValue
 
-from mycelium_worker.replies import failed, reply_of
+from mycelium_worker.servers.replies import failed, reply_of
 from mycelium_worker.toolbox import Reply
 
 PAUSE: Final = 0.25

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from mycelium_worker.json_places import Field, Fields, Place, Placed
-from mycelium_worker.servers import HttpServer, ServerSpec, StdioServer
-from mycelium_worker.variables import MissingVariable, expanded
+from mycelium_worker.servers.json_places import Field, Fields, Place, Placed
+from mycelium_worker.servers.spec import HttpServer, ServerSpec, StdioServer
+from mycelium_worker.servers.variables import MissingVariable, expanded
 
 KEYS: Final = ("type", "command", "args", "env", "cwd", "url", "headers", "disabled")
 IGNORED: Final = frozenset({"description", "autoApprove", "alwaysAllow"})

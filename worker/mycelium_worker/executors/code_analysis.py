@@ -12,8 +12,8 @@ from pydantic import Field, JsonValue
 
 from mycelium_worker import response
 from mycelium_worker.executor import TaskFailed
+from mycelium_worker.executors.tool import Payload, account, call_tool, read
 from mycelium_worker.model import Busy, Message, Model, Rejected, Text
-from mycelium_worker.tool import Payload, account, call_tool, read
 
 if TYPE_CHECKING:
     from mycelium_worker.attempt import Attempt

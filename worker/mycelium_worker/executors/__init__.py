@@ -1,0 +1,1 @@
+"""Those who do tasks without a conversation, and how an executor is found for a type."""
