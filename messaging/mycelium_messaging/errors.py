@@ -13,6 +13,8 @@ MyceliumError
 
 from __future__ import annotations
 
+from typing import Final
+
 from mycelium.errors import InvalidInput, MyceliumError
 
 
@@ -50,6 +52,10 @@ class QueueFull(BrokerError):
     """A queue took no more; the message is in none, or in some of the queues it was for."""
 
     code = "queue_full"
+
+
+LASTING: Final = (ValueError,)
+"""Errors of a message that stay however often it is sent."""
 
 
 class BadMessage(InvalidInput):
