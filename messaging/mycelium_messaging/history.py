@@ -45,7 +45,7 @@ def _told(event: Event) -> JsonValue:
 
 
 async def last_before(m: Mycelium, time: datetime, within: int) -> int:
-    """The number of an event from before that time, less than `within` before the last one, found by halving the log."""
+    """The number of an event from before that time, less than `within` before the last such, by halving the log."""
     low, high = 0, await m.last_seq()
     while high - low >= within:
         middle = (low + high) // 2

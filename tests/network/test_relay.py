@@ -188,22 +188,23 @@ async def test_what_is_told_before_the_first_contact_with_a_broker_goes_out_then
     url: str, corner: Names, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = corner.settings(port=free_port(), connection_timeout_seconds=1)
+    task_id = ""
     async with (
         Mycelium.open(url, agent="ada") as m,
         open_broker(nobody, name="ada") as broker,
         anyio.create_task_group() as tasks,
     ):
-        task = await m.create_task("x")
+        task_id = (await m.create_task("x")).id
         tasks.start_soon(Relay(m, BrokerExchange(broker)).run)
         with anyio.fail_after(PATIENCE):
             while not (kept := (await m.backend.get(Keeper, ["relay"]))[0]) or not kept.cursors:  # noqa: ASYNC110 - no event tells of it
                 await anyio.sleep(0.02)
-        await m.claim_task(task.id)
-        await m.complete_task(task.id)
+        await m.claim_task(task_id)
+        await m.complete_task(task_id)
         tasks.cancel_scope.cancel()
     monkeypatch.setattr(relay, "LEAD", timedelta(0))
     async with relaying(url, corner):
-        assert (await reader.one(AGENT_RESPONSES)).json["task_id"] == task.id
+        assert (await reader.one(AGENT_RESPONSES)).json["task_id"] == task_id
 
 
 async def test_tasks_from_long_before_anybody_relayed_are_announced_page_by_page(
