@@ -310,6 +310,7 @@ def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]
     reading, writing = os.pipe()
     order: dict[str, object] = {
         "command": command, "folder": folder, "root": folder, "environment": {"PATH": os.defpath}, "readable": [],
+        "guarded": [],
         "walls": True, "network": False, "seconds": 5, "memory": 1 << 30, "processes": 30, "file_bytes": 1 << 20,
         "report": writing, "parent": os.getpid(),
     }  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -90,7 +89,7 @@ async def _ask_ruff(source: bytes, kind: Kind) -> list[dict[str, Any]]:
                 [find_ruff_bin(), *words, f"--select={RULES[kind]}", "-"],
                 input=source,
                 check=False,
-                cwd=tempfile.gettempdir(),
+                cwd="/",
                 env={"PATH": os.defpath, "NO_COLOR": "1"},
             )
     except TimeoutError:

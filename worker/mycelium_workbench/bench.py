@@ -12,6 +12,7 @@ import anyio
 
 from mycelium_workbench.errors import NoWalls
 from mycelium_workbench.folder import Folder
+from mycelium_workbench.own import guarded
 from mycelium_workbench.settings import Limits, Settings
 
 
@@ -21,6 +22,8 @@ class Bench:
 
     settings: Settings
     folder: Folder
+    guarded: tuple[str, ...]
+    """What of the folder no tool may change."""
     _obstacle: str | None = None
     _told: bool = False
     _trying: anyio.Lock = field(default_factory=anyio.Lock)
@@ -29,8 +32,9 @@ class Bench:
     @contextmanager
     def open(cls, settings: Settings) -> Generator[Self]:
         """Open the folder and keep it open: it stays the same one, whatever is done to its name."""
-        with Folder.open(settings.root, settings.limits.file_bytes) as folder:
-            yield cls(replace(settings, root=folder.root), folder)
+        kept = guarded(settings.root)
+        with Folder.open(settings.root, settings.limits.file_bytes, kept) as folder:
+            yield cls(replace(settings, root=folder.root), folder, kept)
 
     @property
     def limits(self) -> Limits:
@@ -46,7 +50,7 @@ class Bench:
 
         async with self._trying:
             if self._obstacle is None:
-                self._obstacle = await try_walls(self.settings)
+                self._obstacle = await try_walls(self)
         if self._obstacle and not self.settings.unconfined:
             raise NoWalls(
                 f"This system has no walls for commands ({self._obstacle}), so none is run.",

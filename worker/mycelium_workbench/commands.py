@@ -35,7 +35,6 @@ from mycelium_workbench.errors import (
 from mycelium_workbench.helper import words
 from mycelium_workbench.registry import Number, tool
 from mycelium_workbench.reply import Reply
-from mycelium_workbench.settings import Settings
 
 GRACE: Final = 1.0
 """Seconds between asking a command to end and ending it."""
@@ -127,12 +126,12 @@ class Ran:
         }
 
 
-async def try_walls(settings: Settings) -> str:
+async def try_walls(bench: Bench) -> str:
     """Why a command cannot be walled in here; empty if it can. It is tried, with a command that does nothing."""
     if sys.platform != "linux":
         return "only Linux has them"
     try:
-        async with _keeper(settings, "exit 0", str(settings.root), 5.0, walled=True) as (process, report):
+        async with _keeper(bench, "exit 0", str(bench.folder.root), 5.0, walled=True) as (process, report):
             with anyio.fail_after(10.0):
                 await process.wait()
             said = _report(report)
@@ -144,7 +143,7 @@ async def try_walls(settings: Settings) -> str:
 async def _run(bench: Bench, command: str, folder: str, stdin: bytes, limit: float, *, walled: bool) -> Ran:
     ran = Ran(Output(bench.limits.output_bytes))
     started = time.monotonic()
-    async with _keeper(bench.settings, command, folder, limit, walled=walled) as (process, report):
+    async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
         why = await _attend(process, stdin, ran.output, limit)
         said = _report(report)
     ran.seconds = time.monotonic() - started
@@ -210,7 +209,7 @@ def _signal(process: Process, number: signal.Signals) -> None:
 
 @asynccontextmanager
 async def _keeper(
-    settings: Settings, command: str, folder: str, limit: float, *, walled: bool
+    bench: Bench, command: str, folder: str, limit: float, *, walled: bool
 ) -> AsyncGenerator[tuple[Process, int]]:
     """The command's keeper, started; it and everything under it has ended when this context does."""
     report, written = os.pipe()
@@ -218,7 +217,7 @@ async def _keeper(
         with tempfile.TemporaryDirectory(prefix="mycelium-", ignore_cleanup_errors=True) as home:
             try:
                 process = await anyio.open_process(
-                    _words(settings, command, folder, limit, home, written, walled=walled),
+                    _words(bench, command, folder, limit, home, written, walled=walled),
                     stderr=subprocess.STDOUT,  # in the order in which it was written
                     env={},
                     cwd="/",
@@ -241,16 +240,15 @@ async def _keeper(
         os.close(report)
 
 
-def _words(
-    settings: Settings, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool
-) -> list[str]:
-    limits = settings.limits
+def _words(bench: Bench, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool) -> list[str]:
+    settings, limits = bench.settings, bench.limits
     order = {
         "command": command,
         "folder": folder,
         "root": str(settings.root),
         "environment": _environment(home, walled=walled),
         "readable": [*_interpreter(), *(str(each) for each in settings.readable)],
+        "guarded": bench.guarded,
         "walls": walled,
         "network": settings.network,
         "seconds": limit,

@@ -36,6 +36,7 @@ class Order:
     root: str
     environment: dict[str, str]
     readable: list[str]
+    guarded: list[str]
     walls: bool
     network: bool
     seconds: float
@@ -72,7 +73,8 @@ def _kept_inside(order: Order) -> dict[str, Any]:
         os.waitpid(inner, 0)
         return {}
     walls.die_with_parent()
-    walls.build(order.root, order.readable, network=order.network, memory=order.memory, processes=order.processes)
+    shown = walls.Shown(order.root, order.readable, order.guarded)
+    walls.build(shown, network=order.network, memory=order.memory, processes=order.processes)
     return Keeper(order).run()
 
 

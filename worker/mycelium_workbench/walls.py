@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -61,15 +62,27 @@ def part(*, network: bool) -> None:
         _raise_loopback()
 
 
-def build(root: str, readable: Sequence[str], *, network: bool, memory: int, processes: int) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """The folders that the command finds besides the system's."""
+
+    root: str
+    """Can be written,"""
+    readable: Sequence[str]
+    """these cannot,"""
+    guarded: Sequence[str]
+    """nor can these, which lie below the root."""
+
+
+def build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     """Make the file system, as the first process in the new namespaces."""
     try:
-        _build(root, readable, network=network, memory=memory, processes=processes)
+        _build(shown, network=network, memory=memory, processes=processes)
     except OSError as error:
         raise NoWall(f"{error.filename or 'a mount'}: {error.strerror}") from None
 
 
-def _build(root: str, readable: Sequence[str], *, network: bool, memory: int, processes: int) -> None:
+def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
     size = memory // 4
     # Stacked upon the old one in namespaces of our own; it becomes the new root, and the old one is free again.
@@ -91,10 +104,11 @@ def _build(root: str, readable: Sequence[str], *, network: bool, memory: int, pr
         _hide(hidden)
     if network:
         _names_of_hosts()
-    for folder in readable:
-        if not f"{folder}/".startswith(f"{root}/") and os.path.isdir(f"/old{folder}"):
+    for folder in shown.readable:
+        if not f"{folder}/".startswith(f"{shown.root}/") and os.path.isdir(f"/old{folder}"):
             _show(folder)
-    _show(root, writable=True)
+    _show(shown.root, writable=True)
+    _guard(shown)
     _processes(processes)
     _call("umount2", b"/old", MNT_DETACH)
     os.rmdir("/old")
@@ -128,6 +142,16 @@ def _show(folder: str, *, writable: bool = False) -> None:
     os.makedirs(folder, exist_ok=True)
     _call("mount", os.fsencode(f"/old{folder}"), os.fsencode(folder), None, MS_BIND | MS_REC, None)
     _restrict(folder, MS_NOSUID | MS_NODEV | (0 if writable else MS_RDONLY))
+
+
+def _guard(shown: Shown) -> None:
+    """Make what is guarded read-only, and what leads there a place that cannot be renamed, as a mount is."""
+    passed = {str(each) for path in shown.guarded for each in Path(path).parents if Path(shown.root) in each.parents}
+    for each in sorted(passed | set(shown.guarded)):
+        path = os.fsencode(each)
+        _call("mount", path, path, None, MS_BIND | MS_REC, None)
+        if each in shown.guarded:
+            _restrict(each, MS_RDONLY | MS_NOSUID | MS_NODEV)
 
 
 def _restrict(folder: str, flags: int) -> None:
