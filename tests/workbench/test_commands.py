@@ -97,6 +97,23 @@ async def test_nothing_else_can_be_written_or_seen(bench: Workbench, tmp_path: P
 
 
 @linux_only
+async def test_devices_and_masks_are_of_no_use_for_reaching_the_machine(bench: Workbench) -> None:
+    """Their files are the machine's, and root owns them."""
+    devices = [Path("/dev", each) for each in walls.DEVICES if Path("/dev", each).exists()]
+    before = [each.stat().st_mode for each in devices]
+    places = " ".join([*map(str, devices), "/etc/shadow", "/etc/gshadow", "/etc/resolv.conf"])
+    said = await bench.shell(
+        f"for each in {places}; do chmod 600 $each || echo no; touch -d 2001-01-01 $each || echo no; done 2>/dev/null;"
+        "echo x > /dev/null && head -c 3 /dev/zero | wc -c; echo x > /etc/shadow"
+    )
+    assert said.split().count("no") >= 2 * len(devices) + 2
+    assert "3\n" in said
+    assert "x" not in await bench.shell("cat /etc/shadow")
+    assert [each.stat().st_mode for each in devices] == before
+    assert all(each.stat().st_mtime > 1_000_000_000 for each in devices)
+
+
+@linux_only
 async def test_command_has_no_capabilities_and_gets_no_namespaces(bench: Workbench) -> None:
     said = await bench.shell("grep -E 'Cap(Prm|Eff|Bnd|Inh|Amb)|NoNewPrivs' /proc/self/status; unshare --user true")
     assert said.count("0000000000000000") == 5

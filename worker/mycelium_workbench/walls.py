@@ -27,6 +27,8 @@ HIDDEN: Final = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 HOME: Final = "/run/workbench"
 """Empty at first, and gone with the command."""
+EMPTY: Final = "/.empty"
+"""What stands in the place of a hidden file."""
 RESERVED_PIDS: Final = 300
 """That the kernel does not give out again, and that count for a namespace's highest."""
 
@@ -100,6 +102,7 @@ def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     _devices(size)
     for folder in SYSTEM:
         _system(folder)
+    Path(EMPTY).touch(0o444)
     for hidden in HIDDEN:
         _hide(hidden)
     if network:
@@ -124,7 +127,7 @@ def _devices(size: int) -> None:
     for name in DEVICES:
         if os.path.exists(f"/old/dev/{name}"):
             Path(f"/dev/{name}").touch()
-            _call("mount", f"/old/dev/{name}".encode(), f"/dev/{name}".encode(), None, MS_BIND, None)
+            _show_file(f"/dev/{name}", MS_RDONLY | MS_NOSUID | MS_NOEXEC)  # devices can be written all the same
     os.mkdir("/dev/shm")
     _tmpfs("/dev/shm", size)
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
@@ -142,6 +145,11 @@ def _show(folder: str, *, writable: bool = False) -> None:
     os.makedirs(folder, exist_ok=True)
     _call("mount", os.fsencode(f"/old{folder}"), os.fsencode(folder), None, MS_BIND | MS_REC, None)
     _restrict(folder, MS_NOSUID | MS_NODEV | (0 if writable else MS_RDONLY))
+
+
+def _show_file(path: str, flags: int) -> None:
+    _call("mount", os.fsencode(f"/old{path}"), os.fsencode(path), None, MS_BIND, None)
+    _restrict(path, flags)
 
 
 def _guard(shown: Shown) -> None:
@@ -164,7 +172,9 @@ def _hide(path: str) -> None:
     if os.path.isdir(path):
         _call("mount", b"tmpfs", os.fsencode(path), b"tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, b"size=0,mode=0555")
     elif os.path.lexists(path) and not os.path.islink(path):
-        _call("mount", b"/old/dev/null", os.fsencode(path), None, MS_BIND, None)
+        # An empty file of our own: whatever is done to it stays here.
+        _call("mount", EMPTY.encode(), os.fsencode(path), None, MS_BIND, None)
+        _restrict(path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def _names_of_hosts() -> None:
@@ -174,7 +184,7 @@ def _names_of_hosts() -> None:
     if real.startswith("/run/") and os.path.isfile(f"/old{real}"):
         os.makedirs(os.path.dirname(real), exist_ok=True)
         Path(real).touch()
-        _call("mount", os.fsencode(f"/old{real}"), os.fsencode(real), None, MS_BIND, None)
+        _show_file(real, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def _processes(most: int) -> None:
