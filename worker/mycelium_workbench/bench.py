@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import anyio
@@ -34,7 +35,8 @@ class Bench:
         """Open the folder and keep it open: it stays the same one, whatever is done to its name."""
         kept = guarded(settings.root)
         with Folder.open(settings.root, settings.limits.file_bytes, kept) as folder:
-            yield cls(replace(settings, root=folder.root), folder, kept)
+            readable = tuple(Path(os.path.realpath(each)) for each in settings.readable if each.is_dir())
+            yield cls(replace(settings, root=folder.root, readable=readable), folder, kept)
 
     @property
     def limits(self) -> Limits:

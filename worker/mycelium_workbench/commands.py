@@ -222,7 +222,7 @@ async def _keeper(
                     env={},
                     cwd="/",
                     start_new_session=True,
-                    pass_fds=[written],
+                    pass_fds=[written, bench.folder.fd],
                 )
             except OSError as error:
                 raise ToolFailed(f"No process can be started: {error}.", hint="Try later.") from error
@@ -246,6 +246,7 @@ def _words(bench: Bench, command: str, folder: str, limit: float, home: str, rep
         "command": command,
         "folder": folder,
         "root": str(settings.root),
+        "root_fd": bench.folder.fd,
         "environment": _environment(home, walled=walled),
         "readable": [*_interpreter(), *(str(each) for each in settings.readable)],
         "guarded": bench.guarded,

@@ -34,6 +34,7 @@ class Order:
     command: str
     folder: str
     root: str
+    root_fd: int
     environment: dict[str, str]
     readable: list[str]
     guarded: list[str]
@@ -73,7 +74,7 @@ def _kept_inside(order: Order) -> dict[str, Any]:
         os.waitpid(inner, 0)
         return {}
     walls.die_with_parent()
-    shown = walls.Shown(order.root, order.readable, order.guarded)
+    shown = walls.Shown(order.root, order.root_fd, order.readable, order.guarded)
     walls.build(shown, network=order.network, memory=order.memory, processes=order.processes)
     return Keeper(order).run()
 

@@ -42,6 +42,8 @@ PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 23, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if sys.platform == "linux" else 0
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,6 +72,8 @@ class Shown:
 
     root: str
     """Can be written,"""
+    root_fd: int
+    """and is the same as this, which was opened when its name was good."""
     readable: Sequence[str]
     """these cannot,"""
     guarded: Sequence[str]
@@ -86,6 +90,10 @@ def build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
 
 def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    root = _opened(shown.root)
+    if not os.path.samestat(os.fstat(root), os.fstat(shown.root_fd)):
+        raise NoWall(f"{shown.root} is no longer the folder that it was")
+    readable = {each: _opened(each) for each in shown.readable if not _is_within(each, shown.root)}
     size = memory // 4
     # Stacked upon the old one in namespaces of our own; it becomes the new root, and the old one is free again.
     _tmpfs("/tmp", size)
@@ -107,10 +115,9 @@ def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
         _hide(hidden)
     if network:
         _names_of_hosts()
-    for folder in shown.readable:
-        if not f"{folder}/".startswith(f"{shown.root}/") and os.path.isdir(f"/old{folder}"):
-            _show(folder)
-    _show(shown.root, writable=True)
+    for folder, fd in readable.items():
+        _show(folder, fd)
+    _show(shown.root, root, writable=True)
     _guard(shown)
     _processes(processes)
     _call("umount2", b"/old", MNT_DETACH)
@@ -138,12 +145,38 @@ def _system(folder: str) -> None:
     if os.path.islink(f"/old{folder}"):
         os.symlink(os.readlink(f"/old{folder}"), folder)
     elif os.path.isdir(f"/old{folder}"):
-        _show(folder)
+        _show(folder, _opened(f"/old{folder}"))
 
 
-def _show(folder: str, *, writable: bool = False) -> None:
+def _opened(folder: str) -> int:
+    """A folder with no link on the way to it: one may have been put there since the way was looked at."""
+    fd = os.open("/", _FOLDER)
+    for name in filter(None, folder.split("/")):
+        before, fd = fd, _open_in(fd, name, folder)
+        os.close(before)
+    return fd
+
+
+def _open_in(fd: int, name: str, folder: str) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except OSError as error:
+        os.close(fd)
+        raise NoWall(f"{folder} is no longer a folder without links: {error.strerror}") from None
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _show(folder: str, fd: int, *, writable: bool = False) -> None:
     os.makedirs(folder, exist_ok=True)
-    _call("mount", os.fsencode(f"/old{folder}"), os.fsencode(folder), None, MS_BIND | MS_REC, None)
+    target = _opened(folder)
+    os.close(target)
+    os.fchdir(fd)
+    _call("mount", b".", os.fsencode(folder), None, MS_BIND | MS_REC, None)
+    os.chdir("/")
+    os.close(fd)
     _restrict(folder, MS_NOSUID | MS_NODEV | (0 if writable else MS_RDONLY))
 
 
