@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from mycelium_workbench import Limits, walls
+from mycelium_workbench.commands import reported
 from mycelium_workbench.helper import words
 from tests.workbench.bench import Workbench, serving, text_of, working
 
@@ -224,6 +225,40 @@ async def test_command_ends_with_a_server_that_is_killed(root: Path) -> None:
     async with working(root) as bench:  # which takes a moment
         await bench.shell("sleep 0.3")
     assert not beat.exists()
+
+
+FORGE = """import json, os
+for each in range(3, 64):
+    try:
+        os.write(each, b'{"exit_code": "forged", "stopped": [1]}\\n')
+        print("written to", each)
+    except OSError:
+        pass
+for each in os.listdir("/proc/1/fd"):
+    if int(each) > 2:
+        open(f"/proc/1/fd/{each}", "wb").write(b'{"exit_code": 0}')
+"""
+
+
+async def test_command_cannot_report_of_itself(bench: Workbench) -> None:
+    (bench.root / "forge.py").write_text(FORGE)
+    said = await bench.ask("run_command", command=f"{sys.executable} forge.py; exit 3")
+    assert said["exit_code"] == 3
+    assert "written" not in said["output"]
+    assert "PermissionError" in said["output"]
+
+
+def test_report_of_other_types_counts_as_none() -> None:
+    for written, read in (
+        (b'{"exit_code": 3, "stopped": null}', {"exit_code": 3, "stopped": None}),
+        (b'{"exit_code": true, "stopped": [1], "failed": {}, "more": 1}', {}),
+        (b'["exit_code"]', {}), (b"{", {}), (b"", {}),
+    ):  # fmt: skip
+        reading, writing = os.pipe()
+        os.write(writing, written)
+        os.close(writing)
+        assert reported(reading) == read
+        os.close(reading)
 
 
 @linux_only

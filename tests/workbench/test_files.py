@@ -7,6 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,13 @@ async def test_what_is_written_is_read(bench: Workbench) -> None:
     part = await bench.ask("read_file", path=str(bench.root / "a/b/../b/c.txt"), offset=1, limit=1)
     assert (part["content"], part["next_offset"]) == ("two\n", 2)
     assert os.listdir(bench.root / "a/b") == ["c.txt"]  # nothing passing is left
+
+
+async def test_appending_at_the_same_time_loses_nothing(bench: Workbench) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(30):
+            tasks.start_soon(lambda line=f"{number}\n": bench.ask("write_file", path="log", content=line, append=True))
+    assert sorted(map(int, (bench.root / "log").read_text().split())) == list(range(30))
 
 
 async def test_file_keeps_its_mode_and_other_links_their_content(bench: Workbench) -> None:

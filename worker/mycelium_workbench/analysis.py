@@ -105,11 +105,7 @@ async def _ask_ruff(source: bytes, kind: Kind) -> Said:
     deaf = ["--ignore-noqa"] if kind == "security" else []
     words = ["check", "--isolated", "--no-cache", "--exit-zero", "--quiet", "--output-format=json", *deaf]
     try:
-        with anyio.fail_after(LONGEST: Final = 1024 * 1024
-"""Bytes of code."""
-MOST_SAID: Final = 8 * 1024 * 1024
-"""Bytes that ruff may say of it: some hundred for each finding."""
-ANALYSED_WITHIN):
+        with anyio.fail_after(ANALYSED_WITHIN):
             command = [find_ruff_bin(), *words, f"--select={RULES[kind]}", "-"]
             return await _run(command, source)
     except TimeoutError:
@@ -123,6 +119,7 @@ async def _run(command: list[str], source: bytes) -> Said:
     said = Said()
     process = await anyio.open_process(command, cwd="/", env={"PATH": os.defpath, "NO_COLOR": "1"})
     try:
+        whole = False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_feed, process, source)
             tasks.start_soon(_take, process.stderr, said.trouble, MOST_SAID // 100)

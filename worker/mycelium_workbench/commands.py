@@ -46,6 +46,13 @@ LONGEST_STDIN: Final = 1024 * 1024
 FLOOD: Final = 256
 """So many times what is kept of a command's output it may write until it is stopped."""
 
+REPORTED: Final[Mapping[str, tuple[type, ...]]] = {
+    "exit_code": (int,),
+    "stopped": (str, type(None)),
+    "failed": (str,),
+}
+"""What a keeper says of a command."""
+
 
 @tool(ToolAnnotations(destructive_hint=True))
 async def run_command(
@@ -134,7 +141,7 @@ async def try_walls(bench: Bench) -> str:
         async with _keeper(bench, "exit 0", str(bench.folder.root), 5.0, walled=True) as (process, report):
             with anyio.fail_after(10.0):
                 await process.wait()
-            said = _report(report)
+            said = reported(report)
     except TimeoutError:
         return "trying took too long"
     return "" if said.get("exit_code") == 0 else str(said.get("failed", "the trial failed"))
@@ -145,7 +152,7 @@ async def _run(bench: Bench, command: str, folder: str, stdin: bytes, limit: flo
     started = time.monotonic()
     async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
         why = await _attend(process, stdin, ran.output, limit)
-        said = _report(report)
+        said = reported(report)
     ran.seconds = time.monotonic() - started
     ran.exit_code = said.get("exit_code")
     ran.error = _error(why or said.get("stopped"), said, ran, bench, limit)
@@ -281,10 +288,12 @@ def _environment(home: str, *, walled: bool) -> Mapping[str, str]:
     }
 
 
-def _report(fd: int) -> dict[str, Any]:
+def reported(fd: int) -> dict[str, Any]:
+    """What a keeper said, as far as it is of the types that it says; nothing if it is nothing."""
     os.set_blocking(fd, False)
-    with suppress(BlockingIOError, ValueError):
-        return json.loads(os.read(fd, 4096))
+    with suppress(BlockingIOError, ValueError, TypeError, AttributeError):
+        said: Mapping[str, Any] = json.loads(os.read(fd, 4096))
+        return {name: value for name, value in said.items() if name in REPORTED and type(value) in REPORTED[name]}
     return {}
 
 

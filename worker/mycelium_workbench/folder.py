@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import stat
+import threading
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Folder:
         self.fd = fd
         self._file_bytes = file_bytes
         self._guarded = guarded
+        self._changing = threading.Lock()
 
     @classmethod
     @contextmanager
@@ -85,7 +87,8 @@ class Folder:
         Raises:
             WorkbenchError: as of `read_bytes`; protected.
         """
-        with self._walk(path, make=True) as walk, _told(path):
+        # What is read must still hold when the whole is put back: one change at a time.
+        with self._changing, self._walk(path, make=True) as walk, _told(path):
             if walk.name is None or path.endswith("/"):
                 raise _not_a_file(path, "a folder")
             before = _look(walk.name, walk.folder)

@@ -51,6 +51,8 @@ class Order:
 def main(argument: str) -> None:
     """Do as told; never returns."""
     order = Order(**json.loads(argument))
+    for each in (order.report, order.root_fd):
+        os.set_inheritable(each, False)  # the command could report something else of itself
     try:
         said = _kept_inside(order) if order.walls else _kept(order)
     except walls.NoWall as error:
