@@ -111,10 +111,17 @@ def check_url(url: str) -> None:
 async def _fetched(url: str, proxy: Proxy, bench: Bench) -> Page:
     import httpx2 as httpx
 
+    # The proxy looks at the first request of a connection.
+    one_each = httpx.Limits(max_keepalive_connections=0)
     through = httpx.Proxy(proxy.url, auth=(USER, proxy.password))
     # Nothing of the environment counts: it may name another proxy, and passwords for hosts.
     async with httpx.AsyncClient(
-        proxy=through, trust_env=False, follow_redirects=True, max_redirects=MOST_REDIRECTS, timeout=None
+        proxy=through,
+        trust_env=False,
+        follow_redirects=True,
+        max_redirects=MOST_REDIRECTS,
+        timeout=None,
+        limits=one_each,
     ) as client:
         try:
             headers = {"User-Agent": AGENT, "Accept": "text/html, text/*;q=0.9, */*;q=0.5", "Accept-Encoding": "gzip"}
