@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -197,6 +198,17 @@ async def test_search_finds_lines(bench: Workbench) -> None:
     assert len((await bench.ask("search_files", pattern="second"))["matches"]) == 3
     cut = await bench.ask("search_files", pattern="second", limit=1)
     assert (len(cut["matches"]), cut["more"]) == (1, True)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its names are UTF-8")
+async def test_search_finds_lines_in_files_of_any_name(bench: Workbench) -> None:
+    folder = os.fsencode(bench.root)
+    os.mkdir(folder + b"/\xff")
+    for name in (b"/\xff/\xfe.txt", b"/plain"):
+        with open(folder + name, "w") as file:
+            file.write("found\n")
+    said = await bench.ask("search_files", pattern="found")
+    assert [each["path"] for each in said["matches"]] == ["plain", "\ufffd/\ufffd.txt"]
 
 
 async def test_search_follows_no_links_and_waits_for_no_pipes(bench: Workbench) -> None:
