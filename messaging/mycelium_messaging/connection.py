@@ -94,6 +94,7 @@ class Broker:
             BrokerAway: there is no connection, or it was lost before the confirm.
             Unroutable: no queue takes it.
             QueueFull: a queue takes no more.
+            TooLargeForBroker: the broker takes no message of this size.
             ValueError: AMQP has no way to write this key, id or header.
         """
         publisher = self._publisher

@@ -8,7 +8,8 @@ MyceliumError
     ├── BrokerRefused       broker_refused        it answers, and will not have us: no use before somebody mends it
     ├── TopologyDiffers     topology_differs      a queue or exchange of this name was declared otherwise
     ├── Unroutable          unroutable            no queue takes messages with this routing key
-    └── QueueFull           queue_full            a queue refused the message
+    ├── QueueFull           queue_full            a queue refused the message
+    └── TooLargeForBroker   message_too_large     the broker takes no message of this size: no use trying again
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class QueueFull(BrokerError):
     """A queue took no more; the message is in none, or in some of the queues it was for."""
 
     code = "queue_full"
+
+
+class TooLargeForBroker(BrokerError):
+    """The message is larger than the broker's `max_message_size`."""
+
+    code = "message_too_large"
 
 
 class BadMessage(InvalidInput):

@@ -20,7 +20,7 @@ from mycelium_messaging import names
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.envelope import iso_8601
-from mycelium_messaging.errors import BrokerAway, QueueFull, Unroutable
+from mycelium_messaging.errors import BrokerAway, QueueFull, TooLargeForBroker, Unroutable
 from mycelium_messaging.letter import (
     AT,
     DEATHS,
@@ -85,6 +85,16 @@ async def bury(
             attempt += 1
             if isinstance(error, Unroutable):  # somebody has deleted the queue
                 await _mend(broker)
+        except TooLargeForBroker as error:  # it was there before the limit was: RabbitMQ may still move it itself
+            await delivery.reject()
+            log.warning(
+                "message %s of %s is a dead letter without its reason (%s): %s",
+                message_id(delivery),
+                delivery.queue,
+                code,
+                error,
+            )
+            return True
         else:
             await delivery.ack()
             log.warning(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from mycelium_messaging.errors import BrokerAway, QueueFull, Unroutable
+from mycelium_messaging.errors import BrokerAway, BrokerError, QueueFull, TooLargeForBroker, Unroutable
+from mycelium_messaging.refusals import PRECONDITION_FAILED
 from mycelium_messaging.wire import Channel, Cut, Wire, properties_of
+
+_SIZES: Final = re.compile(r"message size \d+ .*\bmax size (?P<limit>\d+)")
 
 
 @dataclass(slots=True)
@@ -17,6 +22,7 @@ class Sent:
     exchange: str
     routing_key: str
     message_id: str
+    size: int
     settled: asyncio.Future[None]
     returned: bool = False
 
@@ -49,10 +55,10 @@ class Publisher:
         """Send it now. What is returned, to be awaited, is done when the broker has the message for good.
 
         Raises, here or there:
-            BrokerAway, Unroutable, QueueFull
+            BrokerAway, Unroutable, QueueFull, TooLargeForBroker
             ValueError: AMQP has no way to write these properties.
         """
-        sent = Sent(exchange, routing_key, message_id, asyncio.get_running_loop().create_future())
+        sent = Sent(exchange, routing_key, message_id, len(body), asyncio.get_running_loop().create_future())
         try:
             self._channel.publish(exchange, routing_key, body, properties_of(message_id, **properties))
         except Cut as cut:
@@ -108,11 +114,30 @@ class Publisher:
 
     def _gone(self, cut: Cut) -> None:
         lost, self._sent = self._sent, {}
+        limit = _limit_in(cut)
         for sent in lost.values():
             if not sent.settled.done():
-                sent.settled.set_exception(_lost(cut))
+                sent.settled.set_exception(_lost(cut) if sent.size <= limit else _too_large(sent, limit))
         self._all_settled.set()
-        self._wire.close_soon()
+        self._wire.close_soon(cut if cut.code == PRECONDITION_FAILED else None)
+
+
+def _limit_in(cut: Cut) -> float:
+    """The size of message up to which this cut is none of its doing."""
+    found = _SIZES.search(cut.text) if cut.code == PRECONDITION_FAILED else None
+    return int(found["limit"]) if found else math.inf
+
+
+def _too_large(sent: Sent, limit: float) -> BrokerError:
+    return TooLargeForBroker(
+        f"RabbitMQ takes no message of {sent.size} bytes, its limit is {limit:.0f}.",
+        hint="Raise max_message_size in rabbitmq.conf, or send less; the same message will not do.",
+        routing_key=sent.routing_key,
+        exchange=sent.exchange,
+        message_id=sent.message_id,
+        size=sent.size,
+        limit=int(limit),
+    )
 
 
 def _lost(cut: Cut) -> BrokerAway:

@@ -51,6 +51,12 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
             hint="`mycelium topology --declare` makes the exchanges and queues.",
             address=address,
         )
+    if cut.code == PRECONDITION_FAILED:
+        return BrokerAway(
+            f"RabbitMQ at {address} would not take what was published: {cut.text}.",
+            hint="Whoever published that is told; the connection is made anew.",
+            address=address,
+        )
     if cut.code == INTERNAL_ERROR:  # also what whoever consumes gets while others declare that very queue
         return BrokerAway(
             f"RabbitMQ at {address} ended the connection for trouble of its own: {cut.text.rstrip('.')}.",

@@ -266,6 +266,7 @@ class Wire:
         self._patience = patience
         self._waits = Waits(patience)
         self._gone = anyio.Event()
+        self._why: Cut | None = None
         connection.add_on_close_callback(self._closed)
 
     @property
@@ -273,7 +274,7 @@ class Wire:
         return bool(self._connection.is_open)
 
     def _closed(self, _connection: Pika, reason: BaseException) -> None:
-        self._waits.end(cut_by(reason))
+        self._waits.end(self._why or cut_by(reason))
         self._gone.set()
 
     async def gone(self) -> Cut:
@@ -285,8 +286,10 @@ class Wire:
         (channel,) = await self._waits.answer(lambda done: self._connection.channel(on_open_callback=done))
         return Channel(channel, self._patience)
 
-    def close_soon(self) -> None:
+    def close_soon(self, why: Cut | None = None) -> None:
+        """Close it; `why` is told to whoever asks what has ended it."""
         if self._connection.is_open:
+            self._why = why
             self._connection.close()
 
     async def close(self) -> None:

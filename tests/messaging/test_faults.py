@@ -8,10 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging import link
 from mycelium_messaging.connection import Broker, Consumer, open_broker
-from mycelium_messaging.errors import BrokerAway
+from mycelium_messaging.errors import BrokerAway, TooLargeForBroker
+from mycelium_messaging.letters import bury, list_letters
 from tests.messaging.test_connection import PATIENCE, connected, publish, taken
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.rabbitmq import Names, rabbit_server
@@ -211,3 +213,47 @@ async def test_a_delivery_that_takes_longer_than_the_broker_likes(
             queue = connection.channel().queue_declare("qilbee.agent_tasks", passive=True)
         assert queue.method.message_count == 0
     assert len([each for each in caplog.records if "starting again" in each.message]) == 1
+
+
+async def test_a_message_that_is_too_large_fails_alone_and_for_good(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[MyceliumError] = []
+
+    async def too_large(broker: Broker) -> None:
+        with pytest.raises(TooLargeForBroker, match="its limit is 100000") as refused:
+            await broker.publish("task.created", b"x" * 150_000, message_id="large")
+        told.append(refused.value)
+
+    with rabbit_server(tmp_path / "node", {"max_message_size": 100_000}) as server:
+        async with connected(server.settings()) as broker:
+            with anyio.fail_after(PATIENCE):
+                async with anyio.create_task_group() as tasks:  # all of them under way at once
+                    for number in range(20):
+                        tasks.start_soon(insist, broker, f"{number}")
+                    tasks.start_soon(too_large, broker)
+                    for number in range(20, 40):
+                        tasks.start_soon(insist, broker, f"{number}")
+            bodies: set[bytes] = set()
+            async with broker.consume("qilbee.agent_tasks", 100) as consumer:
+                while len(bodies) < 40:
+                    bodies.update(await taken(consumer, 1))
+    (error,) = told
+    assert (error.code, error.data["message_id"], error.data["size"]) == ("message_too_large", "large", 150_000)
+    assert bodies == {str(number).encode() for number in range(40)}
+    assert "cannot be reached" not in caplog.text
+
+
+async def test_a_message_that_is_too_large_to_be_buried_by_us_is_buried_by_the_broker(tmp_path: Path) -> None:
+    lower = "application:set_env(rabbit, max_message_size, 100000)."
+    with rabbit_server(tmp_path / "node") as server:
+        async with connected(server.settings()) as broker:
+            await broker.publish("task.created", b"x" * 150_000, message_id="large")
+        await anyio.to_thread.run_sync(server.control, "eval", lower)
+        async with connected(server.settings()) as broker:
+            async with broker.consume("qilbee.agent_tasks", 1) as consumer:
+                with anyio.fail_after(PATIENCE):
+                    assert await bury(broker, await consumer.get(), "not_json", "")
+                    while not (letters := await list_letters(broker)):
+                        pass  # each look takes a while
+    assert [(each.id, each.reason) for each in letters] == [("large", "rejected")]
