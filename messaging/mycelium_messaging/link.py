@@ -14,7 +14,7 @@ from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import address_of
 from mycelium_messaging.errors import BrokerAway
-from mycelium_messaging.refusals import trouble_of
+from mycelium_messaging.refusals import stalled, trouble_of
 from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Cut, Wire, connected
 
@@ -53,7 +53,8 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        return self._wire is not None and self._wire.usable
+        """Whether it can be used, in both directions."""
+        return self._wire is not None and self._wire.usable and not self._wire.stalled
 
     async def wire(self) -> Wire:
         """The connection, once there is one."""
@@ -85,6 +86,7 @@ class Link:
                 await declare(wire, self.settings)
             if self._prepare is not None:
                 await self._prepare(wire)
+            wire.when_stalled(lambda: self._stalled(wire))
             self._found(wire)
             try:
                 cut = await wire.gone()
@@ -109,6 +111,12 @@ class Link:
             self._lost_at = time.monotonic()
         self.trouble = trouble
         self._turn()
+
+    def _stalled(self, wire: Wire) -> None:
+        if wire.stalled:
+            self._missing(stalled(wire.stalled, self.settings))
+        else:
+            self._found(wire)
 
     def _turn(self) -> None:
         self._turned.set()

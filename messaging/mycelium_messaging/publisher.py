@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ class Publisher:
         publisher = cls(channel, wire)
         await channel.confirm(publisher._settled, publisher._returned)
         channel.when_gone(publisher._gone)
+        wire.when_stalled(publisher._stalled)
         return publisher
 
     @property
@@ -112,14 +114,29 @@ class Publisher:
                 sent.returned = True
                 return
 
+    def _stalled(self) -> None:
+        """Nobody waits longer for a broker that takes nothing; what is on its way may arrive all the same."""
+        if self._wire.stalled:
+            self._end(lambda _sent: _alarm(self._wire.stalled))
+
     def _gone(self, cut: Cut) -> None:
-        lost, self._sent = self._sent, {}
         limit = _limit_in(cut)
+        self._end(lambda sent: _lost(cut) if sent.size <= limit else _too_large(sent, limit))
+        self._wire.close_soon(cut if cut.code == PRECONDITION_FAILED else None)
+
+    def _end(self, why: Callable[[Sent], BrokerError]) -> None:
+        lost, self._sent = self._sent, {}
         for sent in lost.values():
             if not sent.settled.done():
-                sent.settled.set_exception(_lost(cut) if sent.size <= limit else _too_large(sent, limit))
+                sent.settled.set_exception(why(sent))
         self._all_settled.set()
-        self._wire.close_soon(cut if cut.code == PRECONDITION_FAILED else None)
+
+
+def _alarm(why: str) -> BrokerAway:
+    return BrokerAway(
+        f"The broker takes no messages now: memory or disk alarm ({why}).",
+        hint="Publish it again when it does; it may arrive twice.",
+    )
 
 
 def _limit_in(cut: Cut) -> float:

@@ -76,6 +76,16 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
     )
 
 
+def stalled(why: str, settings: RabbitMQ) -> BrokerAway:
+    """Why nothing can be published although there is a connection."""
+    address = address_of(settings)
+    return BrokerAway(
+        f"RabbitMQ at {address} takes no messages now: memory or disk alarm ({why}).",
+        hint="Give it memory or disk, or empty its queues: `rabbitmqctl status` shows its alarms.",
+        address=address,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What the broker has otherwise than we want it; `argument` is empty where it did not say that."""

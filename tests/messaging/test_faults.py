@@ -250,10 +250,44 @@ async def test_a_message_that_is_too_large_to_be_buried_by_us_is_buried_by_the_b
         async with connected(server.settings()) as broker:
             await broker.publish("task.created", b"x" * 150_000, message_id="large")
         await anyio.to_thread.run_sync(server.control, "eval", lower)
-        async with connected(server.settings()) as broker:
-            async with broker.consume("qilbee.agent_tasks", 1) as consumer:
-                with anyio.fail_after(PATIENCE):
-                    assert await bury(broker, await consumer.get(), "not_json", "")
-                    while not (letters := await list_letters(broker)):
-                        pass  # each look takes a while
+        async with connected(server.settings()) as broker, broker.consume("qilbee.agent_tasks", 1) as consumer:
+            with anyio.fail_after(PATIENCE):
+                assert await bury(broker, await consumer.get(), "not_json", "")
+                while not (letters := await list_letters(broker)):
+                    pass  # each look takes a while
     assert [(each.id, each.reason) for each in letters] == [("large", "rejected")]
+
+
+async def publish_on(broker: Broker, name: str) -> None:
+    while True:
+        await publish(broker, name)
+
+
+async def test_a_broker_with_an_alarm_is_waited_for_as_long_as_is_configured_and_then_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def alarm(level: str) -> None:
+        await anyio.to_thread.run_sync(server.control, "set_vm_memory_high_watermark", level)
+
+    with rabbit_server(tmp_path / "node") as server:
+        async with connected(server.settings(connection_timeout_seconds=2)) as broker:
+            await publish(broker, "before")
+            await alarm("0.0001")
+            with anyio.fail_after(PATIENCE):
+                with pytest.raises(BrokerAway, match="takes no messages now: memory or disk alarm"):
+                    await publish_on(broker, "during")  # the first one after the alarm is still taken
+            assert not broker.connected
+            assert broker.trouble is not None
+            with pytest.raises(BrokerAway, match="takes no messages now"):
+                broker.publish("task.created", b"", message_id="at once")
+            await alarm("0.9")
+            with anyio.fail_after(PATIENCE):
+                await broker.wait_connected()
+                await publish(broker, "after")
+            assert broker.trouble is None
+    told = [each.message for each in caplog.records if each.levelno == logging.WARNING]
+    assert len(told) == 2
+    assert "memory or disk alarm (low on memory)" in told[0]
+    assert "is back after" in told[1]
