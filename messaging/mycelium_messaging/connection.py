@@ -38,6 +38,7 @@ class Broker:
         self._publisher: Publisher | None = None
         self._out = Link(settings, f"{name} out", self._prepare, declares=declares)
         self._in = Link(settings, f"{name} in", declares=declares)
+        self._out.beside(self._in)
         self._listens = False
 
     @property
