@@ -94,7 +94,7 @@ class Broker:
         Raises:
             BrokerAway: there is no connection, or it was lost before the confirm.
             Unroutable: no queue takes it.
-            QueueFull: a queue takes no more.
+            QueueFull: a queue takes no more, or has trouble of its own.
             TooLargeForBroker: the broker takes no message of this size.
             ValueError: AMQP has no way to write this key, id or header.
         """

@@ -175,8 +175,9 @@ def _unroutable(sent: Sent) -> Unroutable:
 
 def _full(sent: Sent) -> QueueFull:
     return QueueFull(
-        f"A queue for {sent.routing_key!r} takes no more.",
-        hint="Try again later; `mycelium topology` shows how full the queues are, rabbitmq.max_length is their limit.",
+        f"RabbitMQ has not kept a message for {sent.routing_key!r}: a queue takes no more, or has trouble of its own.",
+        hint="Try again later. `mycelium topology` shows how full the queues are, of which rabbitmq.max_length is the "
+        "limit; where none is full, RabbitMQ's log says more.",
         routing_key=sent.routing_key,
         exchange=sent.exchange,
         message_id=sent.message_id,
