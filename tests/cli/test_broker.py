@@ -64,6 +64,21 @@ def test_every_difference_is_named_with_what_to_do(command: Command, corner: Nam
     assert "rabbitmq.max_length" in tasks["remedy"]
 
 
+def test_queues_of_the_other_kind_and_how_to_be_rid_of_them(command: Command, corner: Names) -> None:
+    command.succeed("topology", "--declare")
+    with closing(corner.server.plain()) as connection:
+        connection.channel().basic_publish(corner.name, "task.completed", b"")
+    classic = ["--set", "rabbitmq.queue_type=classic", "topology"]
+    line = command.fail(1, *classic, "--declare")
+    assert "rabbitmq.queue_type" in line
+    assert f"`rabbitmqctl delete_queue {corner.name}.agent_tasks`" in line
+    queues = command(*classic, "--json").data["queues"]
+    remedies = {each["name"].removeprefix(f"{corner.name}."): each["remedy"] for each in queues}
+    assert all("set rabbitmq.queue_type to match" in remedy for remedy in remedies.values())
+    assert remedies["agent_tasks"].startswith("It is empty: delete it (`rabbitmqctl delete_queue ")
+    assert remedies["agent_responses"].startswith("Delete it once nothing waits there any more, 1 now")
+
+
 def test_a_queue_of_another_program_is_compared_too(command: Command, corner: Names) -> None:
     with closing(corner.server.plain()) as connection:
         connection.channel().queue_declare(f"{corner.name}.agent_tasks", durable=True)

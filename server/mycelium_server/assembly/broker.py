@@ -29,7 +29,7 @@ def remedy(standing: Standing) -> str:
 
     if standing.state == "missing":
         return "`mycelium topology --declare` makes it."
-    return remedy_for(*standing.differences) if standing.differences else ""
+    return remedy_for(*standing.differences, messages=standing.messages) if standing.differences else ""
 
 
 async def dead_letters(settings: RabbitMQ) -> tuple[Sequence[Letter], int]:
