@@ -74,7 +74,7 @@ def test_queues_of_the_other_kind_and_how_to_be_rid_of_them(command: Command, co
     assert f"`rabbitmqctl delete_queue {corner.name}.agent_tasks`" in line
     queues = command(*classic, "--json").data["queues"]
     remedies = {each["name"].removeprefix(f"{corner.name}."): each["remedy"] for each in queues}
-    assert all("set rabbitmq.queue_type to match" in remedy for remedy in remedies.values())
+    assert all("rabbitmq.queue_type to match" in remedy for remedy in remedies.values())
     assert remedies["agent_tasks"].startswith("It is empty: delete it (`rabbitmqctl delete_queue ")
     assert remedies["agent_responses"].startswith("Delete it once nothing waits there any more, 1 now")
 
@@ -115,9 +115,9 @@ def test_a_broker_that_is_away_or_refuses(command: Command, monkeypatch: pytest.
 def test_letters_stay_where_they_are_until_they_are_replayed_or_dropped(command: Command, corner: Names) -> None:
     command.succeed("topology", "--declare")
     assert command.succeed("dead-letters").rows == []
-    send(corner, "task.completed", b'{"n": 1}', "m-1")
+    send(corner, "task.created", b'{"n": 1}', "m-1")
     wait_for_letters(command, 1)
-    send(corner, "task.completed", b'{"n": 2}', "m-2")
+    send(corner, "task.created", b'{"n": 2}', "m-2")
     wait_for_letters(command, 2)
     for _ in range(3):
         rows = command.succeed("dead-letters").rows
@@ -125,12 +125,12 @@ def test_letters_stay_where_they_are_until_they_are_replayed_or_dropped(command:
     said = command.succeed("dead-letters", "--limit", "1", "--json").data
     assert (said["total"], said["reasons"], len(said["letters"])) == (2, {"expired": 2}, 1)
     shown = dict(command.succeed("dead-letters", "show", "m-2").rows)
-    assert (shown["begins"], shown["routing key"]) == ('{"n": 2}', "task.completed")
+    assert (shown["begins"], shown["routing key"]) == ('{"n": 2}', "task.created")
     assert command.succeed("dead-letters", "replay", "m-2").rows[0][0] == "m-2"
     (letter,) = command.succeed("dead-letters", "--json").data["letters"]
     assert letter["id"] == "m-1"
     with closing(corner.server.plain()) as connection:
-        _, properties, body = connection.channel().basic_get(f"{corner.name}.agent_responses", auto_ack=True)
+        _, properties, body = connection.channel().basic_get(f"{corner.name}.agent_tasks", auto_ack=True)
     assert (body, properties.message_id) == (b'{"n": 2}', "m-2")
     assert {name for name in properties.headers if name.startswith(("x-mycelium", "x-death"))} == {
         "x-mycelium-replayed"

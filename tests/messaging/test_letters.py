@@ -204,3 +204,19 @@ async def test_a_grave_that_was_deleted_is_dug_again(corner: Names) -> None:
         send(corner, b"hello", message_id="m-1")
         await bury_next(broker, corner)
         assert await count_letters(broker) == 1
+
+
+QUEUES = ("agent_tasks", "agent_coordination.intake", "system_events.intake", "agent_responses", "system_events",
+          "user_notifications", "agent_coordination")  # fmt: skip
+
+
+async def test_only_what_is_asked_of_us_becomes_a_letter_when_nobody_takes_it(corner: Names) -> None:
+    async with connected(corner.settings()) as broker:
+        for suffix in QUEUES:
+            await broker.publish(corner.queue(suffix), b"{}", message_id=suffix, exchange="", expiration=1)
+        for suffix in QUEUES:
+            await comes_true(corner, suffix, 0)
+        await comes_true(corner, "dead_letters", 3)
+        letters = await list_letters(broker)
+    assert {each.id for each in letters} == set(QUEUES[:3])
+    assert {each.reason for each in letters} == {"expired"}
