@@ -123,7 +123,7 @@ async def _open_sources(
     if swarm and plan.queues:
         raise InvalidInput(
             "Swarm mode takes work from RabbitMQ's queues only, and those that a worker can be told are the store's.",
-            hint="Leave out --swarm and SWARM_MODE, so that it serves its queues, or --queue, so that it takes messages.",
+            hint="Leave out --swarm and SWARM_MODE, and it serves its queues; or --queue, and it takes messages.",
             fields=["swarm", "queue"],
         )
     if settings.rabbitmq.host is None and swarm:
