@@ -4,8 +4,10 @@ from contextlib import closing
 
 import pika
 import pytest
+from anyio import to_thread
 
-from tests.cli.conftest import Command
+from mycelium import Mycelium
+from tests.cli.conftest import Command, Said
 from tests.support.rabbitmq import Names
 
 VARIABLES = ("HOST", "PORT", "EXCHANGE", "QUEUE_PREFIX")
@@ -151,3 +153,53 @@ def test_what_is_asked_for_must_be_clear_and_there(command: Command) -> None:
 
 def test_letters_where_nothing_is_declared(command: Command) -> None:
     assert "--declare" in command.fail(1, "dead-letters")
+
+
+def test_any_letter_can_be_shown(command: Command, corner: Names) -> None:
+    command.succeed("topology", "--declare")
+    with closing(corner.server.plain()) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for number in range(1100):
+            properties = pika.BasicProperties(message_id=f"m-{number}")
+            channel.basic_publish("", f"{corner.name}.dead_letters", b"{}", properties)
+    assert command.succeed("dead-letters", "--json").data["total"] == 1100
+    command.succeed("dead-letters", "drop", "m-7")
+    for name in ("m-1", "m-550", "m-1099"):
+        assert dict(command.succeed("dead-letters", "show", name).rows)["letter"] == name
+
+
+async def test_a_task_that_cannot_begin_anew_keeps_its_letter(command: Command, corner: Names) -> None:
+    def bury(task: str) -> None:
+        with closing(corner.server.plain()) as connection:
+            headers = {"x-mycelium-reason": "task_failed", "x-mycelium-task": task}
+            properties = pika.BasicProperties(message_id=f"about-{task}", headers=headers)
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish("", f"{corner.name}.dead_letters", b"{}", properties)
+
+    def replay(*which: str) -> Said:
+        return command("dead-letters", "replay", *which)
+
+    await to_thread.run_sync(command.succeed, "topology", "--declare")
+    async with Mycelium.open(command.url, agent="ada") as m:
+        workflow = await m.create_workflow("release", [{"name": "bad", "max_attempts": 1}, "good"], mode="parallel")
+        bad, good = f"{workflow.id}.bad", f"{workflow.id}.good"
+        await m.claim_task(bad)
+        await m.fail_task(bad, {"error": "no"}, retry=False)
+        done = await m.create_task("done")
+        await m.claim_task(done.id)
+        await m.complete_task(done.id)
+        for task in (bad, done.id):
+            await to_thread.run_sync(bury, task)
+        said = await to_thread.run_sync(replay, f"about-{bad}")
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith("illegal_transition:")  # the workflow goes on
+        said = await to_thread.run_sync(replay, "--all")
+        assert (said.code, [row[0] for row in said.rows]) == (1, [f"about-{done.id}"])
+        assert said.err.startswith("illegal_transition:")
+        await m.claim_task(good)
+        await m.complete_task(good)
+        said = await to_thread.run_sync(replay, "--all")
+        assert (said.code, [row[0] for row in said.rows]) == (0, [f"about-{bad}"])
+        assert (await m.get_task(bad)).status == "pending"

@@ -41,6 +41,14 @@ async def dead_letters(settings: RabbitMQ) -> tuple[Sequence[Letter], int]:
         return await list_letters(broker), there
 
 
+async def letters_named(settings: RabbitMQ, ids: Collection[str]) -> Sequence[Letter]:
+    """Those of all dead letters that have these ids."""
+    from mycelium_messaging.letters import find_letters
+
+    async with _visit(settings) as broker:
+        return await find_letters(broker, ids)
+
+
 async def replay(settings: RabbitMQ, ids: Collection[str] | None, again: Again | None = None) -> Sequence[Letter]:
     """Send dead letters out again (None: all). One about a task goes to `again` first, which may see to it itself."""
     from mycelium_messaging.letters import replay_letters
