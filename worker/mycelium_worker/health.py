@@ -44,13 +44,22 @@ class Health:
     @property
     def ready(self) -> bool:
         """Whether it takes new tasks."""
-        return self.connected and not self.worker.stopping
+        return self.status == "working"
+
+    @property
+    def status(self) -> str:
+        """How it is, in a word."""
+        if self.worker.stopping:
+            return "draining"
+        if not self.connected:
+            return "disconnected"
+        return "resting" if self.presence.resting else "working"
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON-ready values."""
         tally = self.worker.tally
         return {
-            "status": "draining" if self.worker.stopping else "working" if self.connected else "disconnected",
+            "status": self.status,
             "agent": self.worker.client.agent,
             "pid": os.getpid(),
             "connected": self.connected,
