@@ -69,7 +69,7 @@ async def _work(config: Configuration, settings: Settings, plan: Plan, manner: M
 
 
 async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> None:
-    health = Health(assembled.worker, assembled.presence)
+    health = Health(assembled.worker, assembled.presence, assembled.model)
     try:
         if manner.health_file is not None:
             await stack.enter_async_context(health_file(health, manner.health_file))
@@ -95,7 +95,7 @@ def _who_does_what(assembled: Assembled) -> str:
     if assembled.types:
         of_types = f"It takes only tasks of type {', '.join(assembled.types)}"
         return f"{of_types}." if assembled.model else f"{of_types}: no model is configured that could do others."
-    return f"Executors: {own}; {assembled.model} does everything else."
+    return f"Executors: {own}; {assembled.model.name if assembled.model else 'nobody'} does everything else."
 
 
 def _teller(manner: Manner) -> Callable[[Outcome], None]:

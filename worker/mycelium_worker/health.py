@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 from mycelium_worker.presence import Presence
+from mycelium_worker.resting import RestingModel
 from mycelium_worker.worker import Worker
 
 log = logging.getLogger("mycelium.worker")
@@ -34,6 +35,7 @@ class Health:
 
     worker: Worker
     presence: Presence
+    model: RestingModel | None = None
     since: float = field(default_factory=time.time)
 
     @property
@@ -53,7 +55,12 @@ class Health:
             return "draining"
         if not self.connected:
             return "disconnected"
-        return "resting" if self.presence.resting else "working"
+        return "resting" if self.presence.resting or self.trouble else "working"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the model answers nobody, if that is so."""
+        return str(self.model.trouble) if self.model is not None and self.model.trouble is not None else None
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON-ready values."""
@@ -68,6 +75,7 @@ class Health:
             "concurrency": self.worker.concurrency,
             "done": tally.done,
             "failed": tally.failed,
+            **({"model_trouble": self.trouble} if self.trouble else {}),
             "up_seconds": round(time.time() - self.since, 1),
             "at": round(time.time(), 3),
         }

@@ -22,6 +22,7 @@ from mycelium_worker.attempt import Limits
 from mycelium_worker.executors.registry import Executors
 from mycelium_worker.lazy import LazyModel, LazyToolbox, lazily
 from mycelium_worker.presence import Presence, present
+from mycelium_worker.resting import RestingModel, types_now
 from mycelium_worker.store_source import open_store_source
 from mycelium_worker.tally import Outcome
 from mycelium_worker.worker import Worker
@@ -59,7 +60,7 @@ class Assembled:
     types: Sequence[str]
     """The types of tasks that it takes; none means any."""
     executors: Executors
-    model: str | None
+    model: RestingModel | None
 
 
 @asynccontextmanager
@@ -79,7 +80,11 @@ async def open_worker(
     servers = _servers_of_file(settings)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Mycelium.open(plan.backend, agent=name))
-        sources = await _open_sources(stack, settings, plan, client, types)
+        model = None
+        if model_name is not None:
+            opened = await stack.enter_async_context(lazily(lambda: _open_model(settings)))
+            model = RestingModel(LazyModel(model_name, opened))
+        sources = await _open_sources(stack, settings, plan, client, types, types_now(types, executors, model))
         said: dict[str, JsonValue] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -94,9 +99,6 @@ async def open_worker(
         toolbox = await stack.enter_async_context(
             lazily(lambda: _open_toolbox(settings, servers or _own_servers(config, plan, client)))
         )
-        model = None
-        if model_name is not None:
-            model = LazyModel(model_name, await stack.enter_async_context(lazily(lambda: _open_model(settings))))
         worker = Worker(
             client,
             sources,
@@ -112,11 +114,16 @@ async def open_worker(
             drain_seconds=settings.worker.drain_seconds,
             hear=hear,
         )
-        yield Assembled(worker, presence, client, types, executors, model_name)
+        yield Assembled(worker, presence, client, types, executors, model)
 
 
 async def _open_sources(
-    stack: AsyncExitStack, settings: Settings, plan: Plan, client: Mycelium, types: Sequence[str]
+    stack: AsyncExitStack,
+    settings: Settings,
+    plan: Plan,
+    client: Mycelium,
+    types: Sequence[str],
+    now: Callable[[], Sequence[str] | None],
 ) -> Sequence[Source]:
     """Where tasks come from, all of it opened on `stack`."""
     worker, swarm = settings.worker, settings.worker.swarm_mode
@@ -127,7 +134,7 @@ async def _open_sources(
             fields=["swarm"],
         )
     store = open_store_source(
-        client, types=types, queues=plan.queues, lease_seconds=worker.lease_seconds, addressed_only=swarm
+        client, types=now, queues=plan.queues, lease_seconds=worker.lease_seconds, addressed_only=swarm
     )
     sources: list[Source] = [await stack.enter_async_context(store)]
     if settings.rabbitmq.host is not None:

@@ -45,6 +45,7 @@ async def converse(attempt: Attempt, *, pace: Pace | None = None) -> Mapping[str
     """The executor for whatever no other executor does: a model does the task.
 
     Raises:
+        NotHere: the model answers nobody: its key, its name or its address is wrong.
         TaskFailed: there is no model, it refused, it was busy for too long, or it rejected what it was asked.
         BudgetExceeded: the task used up more than its own budget, and has failed with that already.
         StaleLease: the task is somebody else's by now, or was called off.
