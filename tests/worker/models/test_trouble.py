@@ -1,5 +1,6 @@
 """What goes wrong between a worker and a model: what passes is waited out, what does not fails the task."""
 
+import logging
 from typing import Literal
 
 import anyio
@@ -32,6 +33,16 @@ async def test_what_passes_is_waited_out(api: Api, status: int) -> None:
     assert s.waits == [0.5, 1.0]
     assert [event.data["tries"] for event in told] == [1, 2]
     assert str(status) in str(told[0].data["reason"])
+
+
+async def test_the_first_wait_of_a_task_is_a_warning_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async with scene([[OVERLOADED, OVERLOADED, FIVE]]) as s:
+        with caplog.at_level(logging.INFO, "mycelium.worker"):
+            await s.hold()
+        waits = [record for record in caplog.records if "for the model" in record.getMessage()]
+    assert [record.levelname for record in waits] == ["WARNING", "INFO"]
+    assert "529: Overloaded" in waits[0].getMessage()
+    assert s.attempt.task.id in waits[0].getMessage()
 
 
 @APIS

@@ -107,6 +107,7 @@ class _Conversation:
         self._repetition = Repetition()
         self._cuts = 0
         self._goes_on = False
+        self._has_waited = False
         self._answer = ""
         self._found: list[dict[str, JsonValue]] = []
         self._unspent = (0, 0)  # tokens and turns that the store does not know of yet
@@ -189,6 +190,11 @@ class _Conversation:
         )
 
     async def _wait(self, reason: str, seconds: float, tries: int) -> None:
+        log.log(
+            logging.INFO if self._has_waited else logging.WARNING,
+            "%s waits %.0f s for the model: %s", self._attempt.task.id, seconds, reason,
+        )  # fmt: skip
+        self._has_waited = True
         await self._journal.busy(reason, seconds, tries)
         await self._spend(0, 0, note=clipped(f"waiting {seconds:.0f} s for the model: {reason}", 200))
 
