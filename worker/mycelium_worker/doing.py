@@ -113,8 +113,8 @@ class Doer:
                 await self.give_back(job)
             raise
         except StoreError as error:
-            # What brought the job is not told to forget it: the store does not know what came of it.
             log.error("the outcome of %s could not be stored: %s", job.task.id, error)  # noqa: TRY400  the error says it all
+            await self._let_go(job)
             return doing.outcome("lost", {"code": error.code, "error": str(error)})
         finally:
             self.under_way.discard(doing)
@@ -131,15 +131,24 @@ class Doer:
             await self.client.update_task(task.id, release=True, lease_token=task.token)
         except StoreError as error:
             log.warning("%s was not given back: %s", task.id, error)
+            await self._let_go(job)
             return
         except MyceliumError as error:
             log.info("%s was not given back: %s", task.id, error)
         await self._settle(job)
 
     async def _settle(self, job: Job) -> None:
+        self._drop_lease(job)
+        await job.settle()
+
+    async def _let_go(self, job: Job) -> None:
+        """Leave the task to whoever has it when its lease ends, since the store cannot be told of it."""
+        self._drop_lease(job)
+        await job.give_back()
+
+    def _drop_lease(self, job: Job) -> None:
         if self.client.leases.token(job.task.id, None) == job.task.token:
             self.client.leases.drop(job.task.id)  # one that was lost is kept otherwise
-        await job.settle()
 
     async def _attempt(self, doing: Doing) -> Success | Failure | None:
         """What came of it, or None where it was stopped or needs no more telling."""

@@ -38,6 +38,9 @@ class StoreJob:
     async def settle(self) -> None:
         """The store knows."""
 
+    async def give_back(self) -> None:
+        """The store has it until its lease ends."""
+
 
 class StoreSource:
     """Claims the most urgent, oldest task that fits. Waits for the store's bell where there is none."""
