@@ -15,10 +15,10 @@ import anyio
 import typer
 from anyio.abc import TaskStatus
 
-from mycelium.errors import InvalidInput
+from mycelium.errors import InvalidInput, MyceliumError
 from mycelium_server.assembly.worker import Assembled, Plan, open_worker
 from mycelium_server.cli.output import for_people, print_json, printable
-from mycelium_server.cli.run import INTERRUPTED
+from mycelium_server.cli.run import INTERRUPTED, STORE, tell
 from mycelium_server.logs import log_to_stderr
 from mycelium_worker.failure import alone
 from mycelium_worker.health import Health, health_file, health_port
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
 
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at whether a worker that is to end by itself still can."""
 SHOWN: Final = 200
 """Characters of an error that a line shows."""
 
@@ -63,9 +65,30 @@ async def _work(config: Configuration, settings: Settings, plan: Plan, manner: M
             await _tell_health(stack, manner, assembled)
             _introduce(assembled, settings)
             signals.reach(assembled.worker)
-            tally = await assembled.worker.run(once=manner.once, until_empty=manner.until_empty)
-        _say(f"Ended: {_counts(tally)}.")
+            hopeless = await _run(assembled, manner)
+        _say(f"Ended: {_counts(assembled.worker.tally)}.")
+    if hopeless is not None:
+        tell(hopeless, as_json=manner.as_json)
+        return STORE
     return INTERRUPTED if signals.hurried else 0
+
+
+async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
+    """Let the worker work; why it could not end by itself, if it was to, since the broker will not have us."""
+    hopeless: list[MyceliumError] = []
+
+    async def watch() -> None:
+        while not hopeless:
+            await anyio.sleep(LOOK_EVERY)  # the broker is tried again and again, and tells nobody of it
+            hopeless.extend([why] if (why := assembled.hopeless) else [])
+        assembled.worker.stop()
+
+    async with anyio.create_task_group() as tasks:
+        if manner.once or manner.until_empty:
+            tasks.start_soon(watch)
+        await assembled.worker.run(once=manner.once, until_empty=manner.until_empty)
+        tasks.cancel_scope.cancel()
+    return hopeless[0] if hopeless else None
 
 
 async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mycelium import Mycelium
+from mycelium import Mycelium, MyceliumError
 from mycelium.client.base import checked
 from mycelium.client.ids import new_name
 from mycelium.errors import InvalidInput
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
+    from mycelium_messaging.connection import Broker
     from mycelium_worker.model import Model
     from mycelium_worker.servers.spec import ServerSpec
     from mycelium_worker.source import Source
@@ -61,6 +62,16 @@ class Assembled:
     """The types of tasks that it takes; none means any."""
     executors: Executors
     model: RestingModel | None
+    broker: Broker | None
+    """Where messages with tasks come from."""
+
+    @property
+    def hopeless(self) -> MyceliumError | None:
+        """Why a source brings nothing before somebody mends that, once there is nothing else to do."""
+        trouble = self.broker.trouble if self.broker is not None else None
+        if trouble is None or trouble.code == "broker_unavailable" or self.worker.running:
+            return None
+        return trouble if all(source.empty for source in self.worker.sources if source.connected) else None
 
 
 @asynccontextmanager
@@ -84,7 +95,7 @@ async def open_worker(
         if model_name is not None:
             opened = await stack.enter_async_context(lazily(lambda: _open_model(settings)))
             model = RestingModel(LazyModel(model_name, opened))
-        sources = await _open_sources(stack, settings, plan, client, types, types_now(types, executors, model))
+        sources, broker = await _open_sources(stack, settings, plan, client, types, types_now(types, executors, model))
         said: dict[str, JsonValue] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -114,7 +125,7 @@ async def open_worker(
             drain_seconds=settings.worker.drain_seconds,
             hear=hear,
         )
-        yield Assembled(worker, presence, client, types, executors, model)
+        yield Assembled(worker, presence, client, types, executors, model, broker)
 
 
 async def _open_sources(
@@ -124,8 +135,8 @@ async def _open_sources(
     client: Mycelium,
     types: Sequence[str],
     now: Callable[[], Sequence[str] | None],
-) -> Sequence[Source]:
-    """Where tasks come from, all of it opened on `stack`."""
+) -> tuple[Sequence[Source], Broker | None]:
+    """Where tasks come from, the broker if it is among that, all of it opened on `stack`."""
     worker, swarm = settings.worker, settings.worker.swarm_mode
     if settings.rabbitmq.host is None and swarm:
         raise InvalidInput(
@@ -137,23 +148,25 @@ async def _open_sources(
         client, types=now, queues=plan.queues, lease_seconds=worker.lease_seconds, addressed_only=swarm
     )
     sources: list[Source] = [await stack.enter_async_context(store)]
-    if settings.rabbitmq.host is not None:
-        sources += await _open_queues(stack, settings, plan, client, types)
-    return sources
+    if settings.rabbitmq.host is None:
+        return sources, None
+    queues, broker = await _open_queues(stack, settings, plan, client, types)
+    return [*sources, *queues], broker if queues else None
 
 
 async def _open_queues(
     stack: AsyncExitStack, settings: Settings, plan: Plan, client: Mycelium, types: Sequence[str]
-) -> Sequence[Source]:
+) -> tuple[Sequence[Source], Broker]:
     """The queue of tasks. Who serves queues of the store only, relays, and leaves that one to others."""
     from mycelium_messaging.intake import Intake
     from mycelium_messaging.service import open_relay, open_source
 
     broker = await stack.enter_async_context(open_relay(client, settings.rabbitmq))
     if plan.queues:
-        return ()
+        return (), broker
     intake = Intake(client, broker, types=types or None, lease_seconds=settings.worker.lease_seconds)
-    return [await stack.enter_async_context(open_source(broker, intake, prefetch=settings.worker.prefetch))]
+    source = await stack.enter_async_context(open_source(broker, intake, prefetch=settings.worker.prefetch))
+    return [source], broker
 
 
 def made_up_name() -> str:
