@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
 
+outcomes = logging.getLogger("mycelium.worker.outcomes")
+
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at whether a worker that is to end by itself still can."""
 SHOWN: Final = 200
@@ -52,7 +55,9 @@ async def work(config: Configuration, settings: Settings, plan: Plan, manner: Ma
     Raises:
         MyceliumError: the worker could not begin; the leaf says why.
     """
-    log_to_stderr(os.environ.get("MYCELIUM_LOG") or "WARNING")
+    level = os.environ.get("MYCELIUM_LOG")
+    log_to_stderr(level or "WARNING")
+    outcomes.setLevel(logging.NOTSET if level else logging.INFO)  # what becomes of tasks is told unless it is unwanted
     try:
         return await _work(config, settings, plan, manner)
     except BaseExceptionGroup as group:
@@ -122,10 +127,10 @@ def _who_does_what(assembled: Assembled) -> str:
 
 
 def _teller(manner: Manner) -> Callable[[Outcome], None]:
-    """What is told of each outcome on stdout."""
+    """What is told of each outcome: on stdout to programs and people, else in the log."""
     if manner.as_json:
         return _as_json
-    return _as_line if for_people(as_json=False) else lambda _: None
+    return _as_line if for_people(as_json=False) else _in_log
 
 
 def _as_json(outcome: Outcome) -> None:
@@ -136,6 +141,16 @@ def _as_json(outcome: Outcome) -> None:
 def _as_line(outcome: Outcome) -> None:
     why = f"  {outcome.error[:SHOWN]}" if outcome.error else ""
     typer.echo(printable(f"{outcome.ended:<10} {outcome.task_id}  {outcome.type}  {outcome.seconds:.2f} s{why}"))
+
+
+def _in_log(outcome: Outcome) -> None:
+    failed = outcome.code is not None and outcome.ended != "cancelled"
+    why = f": {outcome.code}: {(outcome.error or '')[:SHOWN]}" if failed else ""
+    outcomes.log(
+        logging.WARNING if failed else logging.INFO,
+        "%s %s (%s, attempt %d) after %.2f s%s",
+        outcome.ended, outcome.task_id, outcome.type, outcome.attempt, outcome.seconds, why,
+    )  # fmt: skip
 
 
 def _counts(tally: Tally) -> str:

@@ -291,3 +291,23 @@ async def test_nothing_but_outcomes_is_on_stdout(ground: Ground, m: Mycelium) ->
     async with ground.worker("--until-empty", as_json=False) as worker:
         assert await worker.ends() == 0
     assert worker.out == ""
+
+
+async def test_without_a_terminal_each_outcome_is_a_line_of_the_log(ground: Ground, m: Mycelium) -> None:
+    good, bad = await m.create_tasks(["echo", "leave"])
+    async with ground.worker("--until-empty", as_json=False) as worker:
+        assert await worker.ends() == 0
+    lines = [line for line in worker.err.splitlines() if "mycelium.worker.outcomes" in line]
+    (completed,) = [line for line in lines if good.id in line]
+    (failed,) = [line for line in lines if bad.id in line]
+    assert f"INFO mycelium.worker.outcomes: completed {good.id} (echo, attempt 1) after" in completed
+    assert f"WARNING mycelium.worker.outcomes: failed {bad.id} (leave, attempt 1) after" in failed
+    assert failed.endswith(": crashed: 3")
+
+
+async def test_a_level_that_was_asked_for_is_kept(ground: Ground, m: Mycelium) -> None:
+    good, bad = await m.create_tasks(["echo", "leave"])
+    async with ground.worker("--until-empty", as_json=False, MYCELIUM_LOG="WARNING") as worker:
+        assert await worker.ends() == 0
+    assert good.id not in worker.err
+    assert f"failed {bad.id}" in worker.err
