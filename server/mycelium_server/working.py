@@ -19,7 +19,7 @@ from anyio.abc import TaskStatus
 from mycelium.errors import InvalidInput, MyceliumError
 from mycelium_server.assembly.worker import Assembled, Plan, open_worker
 from mycelium_server.cli.output import for_people, print_json, printable
-from mycelium_server.cli.run import INTERRUPTED, STORE, tell
+from mycelium_server.cli.run import INTERRUPTED, REFUSED, STORE, tell
 from mycelium_server.logs import log_to_stderr
 from mycelium_worker.failure import alone
 from mycelium_worker.health import Health, health_file, health_port
@@ -67,15 +67,21 @@ async def work(config: Configuration, settings: Settings, plan: Plan, manner: Ma
 async def _work(config: Configuration, settings: Settings, plan: Plan, manner: Manner) -> int:
     async with _signals() as signals, open_worker(config, settings, plan, _teller(manner)) as assembled:
         async with AsyncExitStack() as stack:
-            await _tell_health(stack, manner, assembled)
-            _introduce(assembled, settings)
+            where = await _tell_health(stack, manner, assembled)
+            _introduce(assembled, settings, where)
             signals.reach(assembled.worker)
             hopeless = await _run(assembled, manner)
         _say(f"Ended: {_counts(assembled.worker.tally)}.")
     if hopeless is not None:
         tell(hopeless, as_json=manner.as_json)
         return STORE
-    return INTERRUPTED if signals.hurried else 0
+    if signals.hurried:
+        return INTERRUPTED
+    return REFUSED if manner.once and _is_undone(assembled.worker.tally) else 0
+
+
+def _is_undone(tally: Tally) -> bool:
+    return tally.total > 0 and not tally.done
 
 
 async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
@@ -96,26 +102,29 @@ async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
     return hopeless[0] if hopeless else None
 
 
-async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> None:
+async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> str | None:
+    """Begin to; the address, if there is one."""
     health = Health(assembled.worker, assembled.presence, assembled.model)
     try:
         if manner.health_file is not None:
             await stack.enter_async_context(health_file(health, manner.health_file))
         if manner.health_port is not None:
             port = await stack.enter_async_context(health_port(health, manner.health_port))
-            _say(f"Health: http://127.0.0.1:{port}/health and /ready.")
+            return f"http://127.0.0.1:{port}/health"
     except OSError as error:
         raise InvalidInput(
             f"Health cannot be told: {error}.", hint="Use another file or port.", fields=["health"]
         ) from error
 
 
-def _introduce(assembled: Assembled, settings: Settings) -> None:
+def _introduce(assembled: Assembled, settings: Settings, health: str | None) -> None:
     """Say on stderr what this worker is and will do."""
     sources = " and ".join(source.name for source in assembled.worker.sources)
     _say(f"{assembled.client.agent} works on {assembled.client.backend.url}.")
     _say(f"It takes tasks from the {sources}, {assembled.worker.concurrency} at once.")
     _say(f"{_who_does_what(assembled)}{' Swarm mode: from queues only.' if settings.worker.swarm_mode else ''}")
+    if health is not None:
+        _say(f"Health: {health} and /ready.")
 
 
 def _who_does_what(assembled: Assembled) -> str:
