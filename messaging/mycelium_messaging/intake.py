@@ -48,6 +48,9 @@ class MessageJob:
     async def settle(self) -> None:
         await self.delivery.ack()
 
+    async def give_back(self) -> None:
+        await self.delivery.requeue()
+
 
 class Intake:
     """Takes in what messages say. `types` are the tasks that this worker does; None means all."""
