@@ -338,7 +338,7 @@ async def _connect(settings: RabbitMQ, name: str) -> Wire:
             self._said.clear()
             if not self.is_closed:
                 sender: Pika = super()
-                sender._adapter_emit_data(data)
+                sender._adapter_emit_data(data)  # noqa: SLF001  pika's own adapters are made by overriding this
 
     made: asyncio.Future[Pika] = asyncio.get_running_loop().create_future()
     parameters = await anyio.to_thread.run_sync(_parameters, settings, name)
