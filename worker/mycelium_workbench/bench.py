@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import anyio
 
@@ -15,6 +15,9 @@ from mycelium_workbench.errors import NoWalls
 from mycelium_workbench.folder import Folder
 from mycelium_workbench.own import guarded
 from mycelium_workbench.settings import Limits, Settings
+
+MOST_COMMANDS: Final = 4
+MOST_BROWSERS: Final = 2
 
 
 @dataclass(eq=False)
@@ -27,6 +30,9 @@ class Bench:
     """What of the folder no tool may change."""
     _obstacle: str | None = None
     _told: bool = False
+    commands: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_COMMANDS))
+    browsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_BROWSERS))
+    """Those that run now. Others wait, and their time does not begin."""
     _trying: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
