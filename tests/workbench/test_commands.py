@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_workbench import Limits, walls
+from mycelium_workbench import Limits, modes, walls
 from mycelium_workbench.commands import reported
 from mycelium_workbench.helper import words
 from tests.workbench.bench import Workbench, serving, text_of, working
@@ -118,6 +118,40 @@ async def test_command_has_no_capabilities_and_gets_no_namespaces(bench: Workben
     assert "NoNewPrivs:\t1" in said
     assert "unshare failed" in said
     assert "failed" in await bench.shell("unshare --mount true; mount -t tmpfs none /tmp || echo failed")
+
+
+SPECIAL = """import os, ctypes
+open("f", "w").close()
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open("f", os.O_RDWR)
+here = os.open(".", os.O_RDONLY)
+for name, attempt in {
+    "chmod": lambda: os.chmod("f", 0o4755), "fchmod": lambda: os.fchmod(fd, 0o2755),
+    "fchmodat": lambda: os.chmod("f", 0o4755, dir_fd=here),
+    "fchmodat2": lambda: libc.syscall(452, here, b"f", 0o4755, 0),
+    "open": lambda: os.close(os.open("a", os.O_CREAT | os.O_WRONLY, 0o4755)),
+    "temporary": lambda: os.close(os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o4755)),
+    "mknod": lambda: os.mknod("b", 0o104755),
+}.items():
+    try:
+        print(name, "refused" if attempt() == -1 else "done")
+    except PermissionError:
+        print(name, "refused")
+os.close(os.open("c", os.O_CREAT | os.O_WRONLY, 0o755))
+os.chmod("c", 0o1750)
+"""
+
+
+@linux_only
+@pytest.mark.skipif(not modes.are_held(), reason="this processor's calls are not known")
+async def test_commands_make_no_files_that_run_as_their_owner(bench: Workbench) -> None:
+    """They would stay when the walls are gone, and root's would make anybody root."""
+    (bench.root / "special.py").write_text(SPECIAL)
+    said = await bench.shell(f"{sys.executable} special.py; umask 0; cp /bin/sh s; chmod u+s s || echo refused")
+    assert said.count("refused") == 8, said
+    assert "done" not in said
+    assert not [each for each in bench.root.iterdir() if each.stat().st_mode & 0o6000]
+    assert (bench.root / "c").stat().st_mode & 0o7777 == 0o1750
 
 
 @linux_only

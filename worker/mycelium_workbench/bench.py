@@ -78,7 +78,7 @@ class Bench:
         network = "on" if self.settings.network else "off"
         return (
             f"Walls: {self.folder.root} can be written, the system read, nothing else seen. Network {network}. "
-            f"{self._limits()}, {_how_counted()}."
+            f"{self._limits()}, {_how_counted()}.{_as_root()}"
         )
 
     def _unwalled_words(self) -> str:
@@ -90,6 +90,15 @@ class Bench:
     def _limits(self) -> str:
         limits = self.limits
         return f"Limits: {limits.seconds:g} s, {limits.memory_mb} MiB, {limits.processes} processes"
+
+
+def _as_root() -> str:
+    from mycelium_workbench import modes
+
+    if os.geteuid() != 0:
+        return ""
+    held = "none of them setuid" if modes.are_held() else "setuid ones too, since this processor is not known"
+    return f" Files that commands make are root's, {held}."
 
 
 def _how_counted() -> str:

@@ -283,6 +283,7 @@ def _spawn(order: Order) -> int:
         _limit(order)
         if order.walls:
             walls.drop_capabilities()
+            walls.refuse_special_modes()
         os.execve("/bin/sh", ["sh", "-c", order.command], order.environment)
     except BaseException as error:  # noqa: BLE001  a child that was forked must never return
         sys.stderr.write(f"mycelium: the command cannot be started: {error}\n")

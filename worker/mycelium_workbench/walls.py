@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mycelium_workbench import modes
+
 SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu")
 HIDDEN: Final = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private")
 """Secrets in the system's folders, which root could read."""
@@ -48,6 +50,7 @@ MNT_DETACH = 2
 AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = -100, 0x8000, 442
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 23, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if sys.platform == "linux" else 0
@@ -301,6 +304,16 @@ def drop_capabilities() -> None:
         number += 1
     header = struct.pack("=Ii", 0x20080522, 0)  # version 3 of capset(2), this process
     _call("capset", header, bytes(24))
+
+
+def refuse_special_modes() -> None:
+    """Let this process, and all that come of it, make no file that runs as its owner; where that is known how."""
+    if not modes.are_held():
+        return
+    program = ctypes.create_string_buffer(modes.program())
+    steps = ctypes.sizeof(program) // 8
+    told = struct.pack("@HP", steps, ctypes.addressof(program))
+    _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, told, 0, 0)
 
 
 def die_with_parent() -> None:
