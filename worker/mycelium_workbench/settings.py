@@ -23,7 +23,7 @@ class Limits:
     """Of each process of a command, and of all of them together."""
     processes: int = 128
     """That a command has at the same time."""
-    output_kb: int = 64
+    output_kb: int = 24
     """Of what a command wrote, or of a file's or a page's text, in one answer."""
     file_mb: int = 10
     """Of one file that is read, written or searched."""
