@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mycelium_workbench import Limits, WorkbenchError
 from mycelium_workbench.folder import Folder
 from mycelium_workbench.searcher import glob_pattern
-from tests.workbench.bench import Workbench, working
+from tests.workbench.bench import Workbench, text_of, working
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,21 @@ async def test_what_is_written_is_read(bench: Workbench) -> None:
     part = await bench.ask("read_file", path=str(bench.root / "a/b/../b/c.txt"), offset=1, limit=1)
     assert (part["content"], part["next_offset"]) == ("two\n", 2)
     assert os.listdir(bench.root / "a/b") == ["c.txt"]  # nothing passing is left
+
+
+async def test_reading_past_the_end_says_so(bench: Workbench) -> None:
+    (bench.root / "a").write_text("one\ntwo\n")
+    result = await bench.call("read_file", path="a", offset=2)
+    assert "the file has 2 lines, and offset 2 is past its end" in text_of(result)
+    (bench.root / "empty").touch()
+    assert "past" not in text_of(await bench.call("read_file", path="empty"))
+
+
+async def test_search_without_files_tells_of_globs(bench: Workbench) -> None:
+    (bench.root / "deep").mkdir()
+    (bench.root / "deep/a.py").write_text("found\n")
+    assert "**/ goes through all" in text_of(await bench.call("search_files", pattern="found", glob="*.py"))
+    assert "**/" not in text_of(await bench.call("search_files", pattern="lost", glob="**/*.py"))
 
 
 async def test_appending_at_the_same_time_loses_nothing(bench: Workbench) -> None:

@@ -1,6 +1,7 @@
 """`browse_page`. All pages come from loopback, which each test allows by name; nothing else is ever asked."""
 
 import base64
+import os
 import socket
 from collections.abc import AsyncGenerator
 from ipaddress import IPv4Address, IPv6Address
@@ -16,6 +17,7 @@ from mcp_types import ImageContent
 
 from mycelium_workbench import Limits, addresses
 from mycelium_workbench.addresses import find_target, host_and_port, is_own, is_public
+from mycelium_workbench.browser import MARK
 from mycelium_workbench.errors import InvalidInput, NotAllowedAddress
 from mycelium_workbench.proxy import Proxy
 from tests.workbench.bench import Workbench, text_of, working
@@ -242,6 +244,22 @@ async def test_browser_shows_the_page_and_goes_nowhere_else(web: Site, reader: W
         assert other.asked == []
 
 
+@pytest.mark.usefixtures("browser")
+async def test_browser_ends_with_its_page_whatever_that_does(web: Site, root: Path) -> None:
+    web.put("/busy", "<script>document.title = 'x'; while (true) {}</script>")
+    async with working(root, Limits(page_seconds=4), allowed_hosts=allowed(web)) as bench:
+        assert (await bench.refused("browse_page", url=f"{web.url}/busy", screenshot=True))["code"] == "timed_out"
+    assert web.asked == ["/busy"]
+    assert not [each for each in Path("/proc").glob("[0-9]*/environ") if _is_of_this_test(each)]
+
+
+def _is_of_this_test(environment: Path) -> bool:
+    try:
+        return f"{MARK}={os.getpid()}-".encode() in environment.read_bytes()
+    except OSError:  # it has ended
+        return False
+
+
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 def test_no_address_of_our_own_is_public(address: IPv4Address | IPv6Address) -> None:
     own = address.is_private or address.is_loopback or address.is_link_local or address.is_multicast
@@ -254,8 +272,9 @@ def test_no_address_of_our_own_is_public(address: IPv4Address | IPv6Address) -> 
     "address",
     [
         "192.0.0.1", "192.0.0.171", "192.88.99.1", "3fff::1", "5f00::1", "2001:2::1", "64:ff9b::a00:1",
-        "64:ff9b::808:808",        "2606:4700::5efe:10.0.0.1", "2606:4700::200:5efe:10.0.0.1", "2002:a00:1::", "2001:0:808:808::1",
-        "::ffff:0:8.8.8.8",        "4000::1", "ff0e::1", "::8.8.8.8",
+        "64:ff9b::808:808",
+        "2606:4700::5efe:10.0.0.1", "2606:4700::200:5efe:10.0.0.1", "2002:a00:1::", "2001:0:808:808::1",
+        "::ffff:0:8.8.8.8", "4000::1", "ff0e::1", "::8.8.8.8",
     ],
 )  # fmt: skip
 def test_addresses_with_another_meaning_are_not_public(address: str) -> None:

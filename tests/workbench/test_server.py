@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mcp import MCPError
 
+from mycelium_workbench import Limits
 from tests.support.inspector import OK, TOOL_ERROR, Inspector
 from tests.support.processes import MYCELIUM
 from tests.workbench.bench import Workbench, serving, working
@@ -27,6 +28,13 @@ async def test_six_tools_are_listed_in_few_words(root: Path, mode: str) -> None:
         assert len(whole) < 4000
         await bench.ask("write_file", path="a", content="b")
         assert (await bench.refused("read_file", path="../a"))["code"] == "outside_root"
+
+
+async def test_time_and_network_of_commands_are_listed(root: Path) -> None:
+    for network, said in ((False, "At most 7 s; network off."), (True, "At most 7 s; network on.")):
+        async with working(root, Limits(seconds=7), network=network) as bench:
+            (command,) = [each for each in (await bench.client.list_tools()).tools if each.name == "run_command"]
+            assert said in (command.description or "")
 
 
 async def test_wrong_arguments_are_named(bench: Workbench) -> None:

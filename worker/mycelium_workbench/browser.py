@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import anyio
 
 from mycelium_workbench.errors import NoBrowser, PageTrouble
 from mycelium_workbench.own import in_reach, search_path
@@ -32,6 +37,10 @@ FLAGS: Final = (
     "--disable-background-networking",
     "--disable-dev-shm-usage",
 )
+CLOSED_WITHIN: Final = 5.0
+"""Seconds for a browser to end by itself."""
+MARK: Final = "MYCELIUM_PAGE"
+"""In a browser's environment: it starts processes that its own end may leave behind."""
 INSTALL: Final = "pip install 'mycelium-mcp[browser]', and a Chromium; or leave out screenshot."
 
 
@@ -70,7 +79,8 @@ async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
 
     path = search_path(bench.folder.root, bench.guarded)
     program = next((found for each in PROGRAMS if (found := shutil.which(each, path=path))), None)
-    async with async_playwright() as playwright:
+    mark = f"{os.getpid()}-{secrets.token_hex(8)}"
+    async with _ended(mark), async_playwright() as playwright:
         if in_reach(program or playwright.chromium.executable_path, str(bench.folder.root), bench.guarded):
             raise NoBrowser("The only browser lies in the folder that is worked in.", hint=INSTALL)
         try:
@@ -79,7 +89,7 @@ async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
                 args=list(FLAGS),
                 # Chromium's own sandbox does not work for root.
                 chromium_sandbox=os.geteuid() != 0,
-                env={"PATH": path, "LANG": "C.UTF-8"},
+                env={"PATH": path, "LANG": "C.UTF-8", MARK: mark},
                 proxy={"server": proxy.url, "username": USER, "password": proxy.password},
             )
         except Error as error:
@@ -89,7 +99,38 @@ async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
         try:
             yield browser
         finally:
-            await browser.close()
+            with anyio.move_on_after(CLOSED_WITHIN, shield=True):
+                await browser.close()
+
+
+@asynccontextmanager
+async def _ended(mark: str) -> AsyncGenerator[None]:
+    """Afterwards nothing runs any more that has this mark in its environment, nor what is in a group with it."""
+    try:
+        yield
+    finally:
+        for each in _everyone():
+            with suppress(OSError):
+                if f"{MARK}={mark}".encode() in _environment(each):
+                    _kill(each)
+
+
+def _everyone() -> list[int]:
+    try:
+        return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+    except FileNotFoundError:  # not on macOS, where the browser's own end has to do
+        return []
+
+
+def _environment(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def _kill(pid: int) -> None:
+    if (group := os.getpgid(pid)) != os.getpgrp():
+        os.killpg(group, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 async def _seen(browser: Browser, url: str, proxy: Proxy) -> Seen:

@@ -62,16 +62,17 @@ async def run_command(
     seconds: Annotated[Number | None, Field(description="Time limit", gt=0)] = None,
     stdin: str = "",
 ) -> Reply:
-    """Run a shell command in the folder. Its processes end with it; background ones are not kept."""
+    """Run a shell command in the folder. Its processes end with it; background ones are not kept. {holds}"""
     _check(command, stdin)
     limit = min(seconds or bench.limits.seconds, bench.limits.seconds)
     where = bench.folder.check_folder(cwd)
     walled = await bench.walled()
     folder = str(bench.folder.root if where == "." else bench.folder.root / where)
-    ran = await _run(bench, command, folder, stdin.encode("utf-8", "surrogatepass"), limit, walled=walled)
+    async with bench.commands:
+        ran = await _run(bench, command, folder, stdin.encode("utf-8", "surrogatepass"), limit, walled=walled)
     if ran.error is not None:
         raise ran.error
-    return _reply(ran, bench.first_words())
+    return _reply(ran, bench.first_words(), _limit_met(ran.exit_code or 0, bench, limit))
 
 
 def _check(command: str, stdin: str) -> None:
@@ -262,7 +263,7 @@ def _words(bench: Bench, command: str, folder: str, limit: float, home: str, rep
         "seconds": limit,
         "memory": limits.memory_bytes,
         "processes": limits.processes,
-        "file_bytes": limits.file_bytes,
+        "file_bytes": limits.command_file_bytes,
         "report": report,
         "parent": os.getpid(),
     }
@@ -326,9 +327,21 @@ def _error(why: str | None, said: Mapping[str, Any], ran: Ran, bench: Bench, lim
             return None
 
 
-def _reply(ran: Ran, first: str) -> Reply:
+def _limit_met(code: int, bench: Bench, limit: float) -> str:
+    """Which of the kernel's limits ended the command, as its exit code tells, its shell's or its own."""
+    match -code if code < 0 else code - 128:
+        case signal.SIGXFSZ:
+            return f" (a file would have over {bench.limits.command_file_mb} MiB: --command-file-mb sets the limit)"
+        case signal.SIGXCPU:
+            return f" (it used over {limit:g} s of a processor's time)"
+        case _:
+            return ""
+
+
+def _reply(ran: Ran, first: str, limit_met: str) -> Reply:
     code = ran.exit_code or 0
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    how += limit_met
     output = ran.output.text()
     lines = [*([first] if first else []), f"{how}, {ran.seconds:.1f} s", output]
     data = ran.data() | ({"walls": first} if first else {})

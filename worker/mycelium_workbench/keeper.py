@@ -24,7 +24,6 @@ from mycelium_workbench import walls
 
 LOOK_EVERY: Final = 0.05
 """Seconds between two looks at how many processes there are and how much memory they use."""
-PAGE: Final = resource.getpagesize()
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,15 @@ class Keeper:
         there = self._others()
         if len(there) > self._order.processes:
             self._stop("processes")
-        elif sum(_memory(each) for each in there) > self._order.memory:
+        elif self._memory(there) > self._order.memory:
             self._stop("memory")
+
+    def _memory(self, there: list[int]) -> int:
+        """Bytes in use: of processes, of what they share, and of files that lie in memory."""
+        files = walls.scratch_bytes() if self._order.walls else 0
+        counted = sum(_memory(each) for each in there) + files
+        # Whatever several share counts for each of them there. Going through it page by page takes longer.
+        return counted if counted <= self._order.memory else sum(_part(each) for each in there) + files
 
     def _stop(self, why: str) -> None:
         self._stopped = why
@@ -229,13 +235,24 @@ def _group(pid: int) -> int:
 
 
 def _memory(pid: int) -> int:
-    """Bytes that this process shares with no file."""
+    """Bytes of this process that lie in no file of a disk."""
+    return _summed(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) or 0
+
+
+def _part(pid: int) -> int:
+    """The same, with its part only of what it shares with others, where the kernel tells."""
+    exact = _summed(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:"))
+    return _memory(pid) if exact is None else exact
+
+
+def _summed(path: str, names: tuple[bytes, ...]) -> int | None:
+    """The sum of these lines, each of which counts 1024 bytes; None if there are none."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            _size, resident, shared = file.read().split()[:3]
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * PAGE
+        with open(path, "rb") as file:
+            found = [int(line.split()[1]) for line in file if line.startswith(names)]
+    except (OSError, ValueError, IndexError):
+        return None
+    return sum(found) * 1024 if found else None
 
 
 def _threads_of_user() -> int:
@@ -266,6 +283,7 @@ def _spawn(order: Order) -> int:
         _limit(order)
         if order.walls:
             walls.drop_capabilities()
+            walls.refuse_special_modes()
         os.execve("/bin/sh", ["sh", "-c", order.command], order.environment)
     except BaseException as error:  # noqa: BLE001  a child that was forked must never return
         sys.stderr.write(f"mycelium: the command cannot be started: {error}\n")

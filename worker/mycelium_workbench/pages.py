@@ -6,6 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -64,9 +65,10 @@ async def browse_page(
     proxy = Proxy(bench.settings.allowed_hosts, most)
     fetch = _rendered if screenshot else _fetched
     try:
-        with anyio.fail_after(limits.page_seconds):
-            async with proxy.open():
-                page = await _page_or_error(fetch(url, proxy, bench), proxy)
+        async with bench.browsers if screenshot else nullcontext():
+            with anyio.fail_after(limits.page_seconds):
+                async with proxy.open():
+                    page = await _page_or_error(fetch(url, proxy, bench), proxy)
     except TimeoutError:
         raise TimedOut(f"The page took over {limits.page_seconds:g} s.", hint="Try later, or another page.") from None
     if isinstance(page, WorkbenchError):

@@ -23,10 +23,12 @@ class Limits:
     """Of each process of a command, and of all of them together."""
     processes: int = 128
     """That a command has at the same time."""
-    output_kb: int = 64
+    output_kb: int = 24
     """Of what a command wrote, or of a file's or a page's text, in one answer."""
     file_mb: int = 10
-    """Of one file that is read, written, searched or left by a command."""
+    """Of one file that is read, written or searched."""
+    command_file_mb: int = 1024
+    """Of one file that a command writes."""
     search_seconds: float = 10.0
     page_seconds: float = 30.0
     page_mb: int = 5
@@ -39,6 +41,10 @@ class Limits:
     @property
     def file_bytes(self) -> int:
         return self.file_mb * MEGA
+
+    @property
+    def command_file_bytes(self) -> int:
+        return self.command_file_mb * MEGA
 
     @property
     def memory_bytes(self) -> int:

@@ -13,18 +13,28 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import socket
+import stat
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mycelium_workbench import modes
+
 SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu")
 HIDDEN: Final = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private")
 """Secrets in the system's folders, which root could read."""
+MOST_LOOKED_AT: Final = 20_000
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
+SCRATCH: Final = ("/tmp", "/run", "/dev/shm")
+"""Files in memory, for as long as the command runs."""
+MOST_FILES: Final = 50_000
+"""In each of these: files take memory though they are empty."""
 HOME: Final = "/run/workbench"
 """Empty at first, and gone with the command."""
 EMPTY: Final = "/.empty"
@@ -40,6 +50,7 @@ MNT_DETACH = 2
 AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = -100, 0x8000, 442
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 23, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if sys.platform == "linux" else 0
@@ -96,7 +107,7 @@ def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     readable = {each: _opened(each) for each in shown.readable if not _is_within(each, shown.root)}
     size = memory // 4
     # Stacked upon the old one in namespaces of our own; it becomes the new root, and the old one is free again.
-    _tmpfs("/tmp", size)
+    _tmpfs("/tmp", 1 << 20)
     os.mkdir("/tmp/old")
     _call("pivot_root", b"/tmp", b"/tmp/old")
     os.chdir("/")
@@ -113,20 +124,23 @@ def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     Path(EMPTY).touch(0o444)
     for hidden in HIDDEN:
         _hide(hidden)
+    if os.geteuid() == 0:
+        for hidden in list(unreadable_below("/etc")):
+            _hide(hidden)
     if network:
         _names_of_hosts()
     for folder, fd in readable.items():
         _show(folder, fd)
     _show(shown.root, root, writable=True)
     _guard(shown)
-    _processes(processes)
+    _processes(processes, memory)
     _call("umount2", b"/old", MNT_DETACH)
     os.rmdir("/old")
     _call("mount", b"none", b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, None)
 
 
 def _tmpfs(folder: str, size: int) -> None:
-    options = f"size={size},mode=0755".encode()
+    options = f"size={size},nr_inodes={MOST_FILES},mode=0755".encode()
     _call("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", MS_NOSUID | MS_NODEV, options)
 
 
@@ -210,6 +224,23 @@ def _hide(path: str) -> None:
         _restrict(path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
+def unreadable_below(folder: str, most: int = MOST_LOOKED_AT) -> Iterator[str]:
+    """The files and folders below this one that not everybody may read, which root could.
+
+    After `most` of them all folders count as such.
+    """
+    todo = [folder]
+    while todo:
+        with os.scandir(todo.pop()) as entries:
+            for each in entries:
+                most -= 1
+                mode = each.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode) and mode & 0o005 == 0o005 and most >= 0:
+                    todo.append(each.path)
+                elif stat.S_ISDIR(mode) or (not stat.S_ISLNK(mode) and not mode & 0o004):
+                    yield each.path
+
+
 def _names_of_hosts() -> None:
     """Where names are looked up may be told in `/run`, which is otherwise not shown."""
     real = os.readlink("/etc/resolv.conf") if os.path.islink("/etc/resolv.conf") else ""
@@ -220,9 +251,17 @@ def _names_of_hosts() -> None:
         _show_file(real, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
-def _processes(most: int) -> None:
+def scratch_bytes() -> int:
+    """How much the command's files in memory take."""
+    found = [os.statvfs(each) for each in SCRATCH]
+    return sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in found)
+
+
+def _processes(most: int, memory: int) -> None:
     _call("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    with suppress(OSError):  # only newer kernels let others than the machine's root write here
+        Path("/proc/sys/kernel/shmall").write_text(str(memory // 4 // resource.getpagesize()))
     if has_own_highest_pid():
         Path("/proc/sys/kernel/pid_max").write_text(str(RESERVED_PIDS + most + 2))
     # Root could change the kernel's settings there, which are not all apart for each namespace.
@@ -265,6 +304,16 @@ def drop_capabilities() -> None:
         number += 1
     header = struct.pack("=Ii", 0x20080522, 0)  # version 3 of capset(2), this process
     _call("capset", header, bytes(24))
+
+
+def refuse_special_modes() -> None:
+    """Let this process, and all that come of it, make no file that runs as its owner; where that is known how."""
+    if not modes.are_held():
+        return
+    program = ctypes.create_string_buffer(modes.program())
+    steps = ctypes.sizeof(program) // 8
+    told = struct.pack("@HP", steps, ctypes.addressof(program))
+    _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, told, 0, 0)
 
 
 def die_with_parent() -> None:
