@@ -268,6 +268,8 @@ async def test_a_port_that_is_taken_is_a_wrong_flag(ground: Ground) -> None:
         (["--concurrency", "0"], 2, "--concurrency"),
         (["--backend", "sqlite:////proc/nowhere/team.db"], 3, "cannot be used"),
         (["--backend", "nosuch://x"], 3, "No backend"),
+        (["--health-file", "nowhere/health.json"], 2, "No such file or directory: 'nowhere/health.json'"),
+        (["--mcp-file", "nowhere.json"], 2, "There is no file nowhere.json."),
     ],
 )
 async def test_what_cannot_be_is_refused_at_the_start(ground: Ground, args: list[str], code: int, said: str) -> None:

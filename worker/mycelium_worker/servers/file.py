@@ -54,9 +54,11 @@ class _Context:
 
 def _text(file: Path) -> str:
     try:
-        content = content_of(file, must_exist=True) or b""
+        content = content_of(file, must_exist=False)
     except InvalidConfig as error:
         raise InvalidMcpFile(error.message, hint=error.hint, file=str(file)) from None
+    if content is None:
+        raise InvalidMcpFile(f"There is no file {file}.", hint="Say where the MCP file is.", file=str(file))
     try:
         return content.decode()
     except UnicodeDecodeError as error:
