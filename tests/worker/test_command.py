@@ -279,6 +279,16 @@ async def test_what_cannot_be_is_refused_at_the_start(ground: Ground, args: list
     assert "Traceback" not in worker.err
 
 
+async def test_each_mistake_in_the_file_of_servers_is_a_line(ground: Ground) -> None:
+    file = ground.folder / "mcp.json"
+    file.write_text('{"mcpServers": {\n"a": {"command": "no-such-command"},\n"b": {}}}')
+    async with ground.worker("--mcp-file", "mcp.json", as_json=False) as worker:
+        assert await worker.ends() == 2
+    first, second = worker.err.splitlines()
+    assert first.startswith("invalid_mcp_file: mcp.json:2:18: server 'a': there is no command 'no-such-command'")
+    assert second.startswith("mcp.json:3:1: server 'b': neither 'command' nor 'url'")
+
+
 async def test_swarm_mode_can_be_configured_and_be_switched_off(ground: Ground) -> None:
     async with ground.worker("--until-empty", SWARM_MODE="true") as worker:
         assert await worker.ends() == 2

@@ -98,7 +98,7 @@ def _explained(file: Path, problems: Sequence[Problem]) -> InvalidMcpFile:
     if len(problems) > MOST:
         said.append(f"and {len(problems) - MOST} more")
     return InvalidMcpFile(
-        f"{'; '.join(said)}.",
+        "\n".join(f"{each}." for each in said),
         hint="Correct that and start again.",
         file=str(file),
         line=problems[0].at.line,
