@@ -16,6 +16,8 @@ import pytest
 
 from mycelium import Mycelium
 from tests.demo.terminal import run_on_terminal
+from tests.support.model_endpoint import model_endpoint
+from tests.support.model_script import Answer, Say
 from tests.worker.loop import ended
 from tests.worker.processes import PATIENCE, Ground
 
@@ -304,6 +306,21 @@ async def test_people_see_a_line_for_each_task(ground: Ground, m: Mycelium) -> N
         code, text = await run_on_terminal(command, {**ground.env, "PATH": path}, columns=120, lines=40)
     assert code == 0
     assert f"completed  {task.id}  echo" in text
+
+
+async def test_no_level_of_the_log_writes_down_what_a_model_is_asked(ground: Ground, m: Mycelium) -> None:
+    task = await m.create_task("question", payload={"prompt": "Where is the PORCUPINE?"})
+    async with model_endpoint([Answer([Say("In the attic.")])]) as endpoint:
+        model: dict[str, Any] = {
+            "ANTHROPIC_API_KEY": "key",
+            "ANTHROPIC_BASE_URL": endpoint.url,
+            "MYCELIUM_LOG": "DEBUG",
+        }
+        async with ground.worker("--until-empty", **model) as worker:
+            assert await worker.ends() == 0
+    assert (await m.get_task(task.id)).status == "completed"
+    assert "DEBUG" in worker.err
+    assert "PORCUPINE" not in worker.err
 
 
 async def test_nothing_but_outcomes_is_on_stdout(ground: Ground, m: Mycelium) -> None:
