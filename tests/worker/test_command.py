@@ -266,6 +266,7 @@ async def test_a_port_that_is_taken_is_a_wrong_flag(ground: Ground) -> None:
     [
         (["--type", "paint"], 2, "Nobody here does tasks of type paint"),
         (["--swarm"], 2, "no RabbitMQ is configured"),
+        (["--swarm", "--queue", "gpu"], 2, "are the store's"),
         (["--agent", "no name"], 2, "is not a valid id"),
         (["--concurrency", "0"], 2, "--concurrency"),
         (["--backend", "sqlite:////proc/nowhere/team.db"], 3, "cannot be used"),

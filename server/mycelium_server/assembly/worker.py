@@ -138,6 +138,12 @@ async def _open_sources(
 ) -> tuple[Sequence[Source], Broker | None]:
     """Where tasks come from, the broker if it is among that, all of it opened on `stack`."""
     worker, swarm = settings.worker, settings.worker.swarm_mode
+    if swarm and plan.queues:
+        raise InvalidInput(
+            "Swarm mode takes work from RabbitMQ's queues only, and those that a worker can be told are the store's.",
+            hint="Leave out --swarm and SWARM_MODE, and it serves its queues; or --queue, and it takes messages.",
+            fields=["swarm", "queue"],
+        )
     if settings.rabbitmq.host is None and swarm:
         raise InvalidInput(
             "Swarm mode takes work from RabbitMQ's queues, and no RabbitMQ is configured.",
