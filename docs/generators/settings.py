@@ -15,9 +15,12 @@ ELSEWHERE: Final = {
         "Read the configuration from this file instead of the project's own.",
     ),
     "MYCELIUM_LOG": (
-        "no flag; `serve` reads it",
+        "no flag; `serve` and `worker` read it",
         "WARNING",
-        "From which level on logs go to stderr: DEBUG, INFO, WARNING, ERROR or CRITICAL. Another word means WARNING.",
+        (
+            "From which level on logs go to stderr: DEBUG, INFO, WARNING, ERROR or CRITICAL. Another word means "
+            "WARNING. Unless it is set, a worker without a terminal tells of each outcome as well."
+        ),
     ),
 }
 """Those that are not the variable of a flag: who reads it, the default, and what it does."""

@@ -56,7 +56,7 @@ class House(Turn):
     async def beat(self) -> None:
         """Say that this client is there, and note what it did, when it is time to."""
         if self.beat_is_due() and not self.beaten(await self._tell(self._id)):
-            log.warning("another client keeps house now: this one was silent for too long")
+            log.info("another client keeps house now: this one was silent for too long")
 
     async def note(self) -> None:
         """Note what this client did without having been elected."""

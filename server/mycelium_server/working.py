@@ -19,7 +19,7 @@ from anyio.abc import TaskStatus
 from mycelium.errors import InvalidInput, MyceliumError
 from mycelium_server.assembly.worker import Assembled, Plan, open_worker
 from mycelium_server.cli.output import for_people, print_json, printable
-from mycelium_server.cli.run import INTERRUPTED, REFUSED, STORE, tell
+from mycelium_server.cli.run import INTERRUPTED, REFUSED, STORE, USAGE, tell
 from mycelium_server.logs import log_to_stderr
 from mycelium_worker.failure import alone
 from mycelium_worker.health import Health, health_file, health_port
@@ -48,6 +48,11 @@ class Manner:
     health_port: int | None = None
     as_json: bool = False
 
+    @property
+    def ends(self) -> bool:
+        """Whether it is to end by itself."""
+        return self.once or self.until_empty
+
 
 async def work(config: Configuration, settings: Settings, plan: Plan, manner: Manner) -> int:
     """Work until told to end, and give the exit code. `MYCELIUM_LOG` is the level of logs on stderr.
@@ -74,7 +79,7 @@ async def _work(config: Configuration, settings: Settings, plan: Plan, manner: M
         _say(f"Ended: {_counts(assembled.worker.tally)}.")
     if hopeless is not None:
         tell(hopeless, as_json=manner.as_json)
-        return STORE
+        return USAGE if isinstance(hopeless, InvalidInput) else STORE
     if signals.hurried:
         return INTERRUPTED
     return REFUSED if manner.once and _is_undone(assembled.worker.tally) else 0
@@ -85,7 +90,7 @@ def _is_undone(tally: Tally) -> bool:
 
 
 async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
-    """Let the worker work; why it could not end by itself, if it was to, since the broker will not have us."""
+    """Let the worker work; what kept it from doing all that it was to do, if it was to end by itself."""
     hopeless: list[MyceliumError] = []
 
     async def watch() -> None:
@@ -95,11 +100,13 @@ async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
         assembled.worker.stop()
 
     async with anyio.create_task_group() as tasks:
-        if manner.once or manner.until_empty:
+        if manner.ends:
             tasks.start_soon(watch)
         await assembled.worker.run(once=manner.once, until_empty=manner.until_empty)
         tasks.cancel_scope.cancel()
-    return hopeless[0] if hopeless else None
+    if hopeless or not manner.ends:
+        return hopeless[0] if hopeless else None
+    return assembled.model_trouble
 
 
 async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> str | None:

@@ -12,6 +12,8 @@ from mycelium import Mycelium
 from tests.network.crowd import PATIENCE, Answers, ask, asking, collecting, declared, waiting
 from tests.network.proof import problems
 from tests.network.workers import CONNECTED, WORKS, Team, end
+from tests.support.model_endpoint import model_endpoint
+from tests.support.model_script import Status
 from tests.support.rabbitmq import Names
 from tests.support.store import log
 
@@ -42,6 +44,21 @@ async def test_a_worker_that_is_to_end_by_itself_ends_where_the_broker_refuses_i
     async with team.worker("ada", manner, RABBITMQ_PASSWORD="wrong") as worker:
         assert await worker.ends() == 3
     assert json.loads(worker.err.splitlines()[-1])["error"]["code"] == "broker_refused"
+
+
+async def test_a_model_that_answers_nobody_does_not_keep_a_worker_from_ending(team: Team, corner: Names) -> None:
+    await declared(corner)
+    await ask(corner, [asking("hard", "question"), asking("easy", "note")])
+    async with model_endpoint([Status(401, "authentication_error", "invalid x-api-key")]) as endpoint:
+        model = {"ANTHROPIC_API_KEY": "wrong", "ANTHROPIC_BASE_URL": endpoint.url}
+        async with team.worker("ada", "--until-empty", **model) as worker:
+            assert await worker.ends() == 2
+    error = json.loads(worker.err.splitlines()[-1])["error"]
+    assert error["code"] == "invalid_config"
+    assert "invalid x-api-key" in error["message"]
+    async with Mycelium.open(team.url, agent="ada") as m:
+        hard, easy = [await m.get_task(id) for id in ("hard", "easy")]
+    assert (hard.status, hard.attempt, easy.status) == ("pending", 0, "completed")
 
 
 async def test_what_can_be_done_without_the_broker_is_done_before_that(team: Team) -> None:

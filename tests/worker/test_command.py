@@ -16,6 +16,8 @@ import pytest
 
 from mycelium import Mycelium
 from tests.demo.terminal import run_on_terminal
+from tests.support.model_endpoint import model_endpoint
+from tests.support.model_script import Answer, Say
 from tests.worker.loop import ended
 from tests.worker.processes import PATIENCE, Ground
 
@@ -269,6 +271,8 @@ async def test_a_port_that_is_taken_is_a_wrong_flag(ground: Ground) -> None:
         (["--concurrency", "0"], 2, "--concurrency"),
         (["--backend", "sqlite:////proc/nowhere/team.db"], 3, "cannot be used"),
         (["--backend", "nosuch://x"], 3, "No backend"),
+        (["--health-file", "nowhere/health.json"], 2, "No such file or directory: 'nowhere/health.json'"),
+        (["--mcp-file", "nowhere.json"], 2, "There is no file nowhere.json."),
     ],
 )
 async def test_what_cannot_be_is_refused_at_the_start(ground: Ground, args: list[str], code: int, said: str) -> None:
@@ -276,6 +280,16 @@ async def test_what_cannot_be_is_refused_at_the_start(ground: Ground, args: list
         assert await worker.ends() == code
     assert said in worker.err
     assert "Traceback" not in worker.err
+
+
+async def test_each_mistake_in_the_file_of_servers_is_a_line(ground: Ground) -> None:
+    file = ground.folder / "mcp.json"
+    file.write_text('{"mcpServers": {\n"a": {"command": "no-such-command"},\n"b": {}}}')
+    async with ground.worker("--mcp-file", "mcp.json", as_json=False) as worker:
+        assert await worker.ends() == 2
+    first, second = worker.err.splitlines()
+    assert first.startswith("invalid_mcp_file: mcp.json:2:18: server 'a': there is no command 'no-such-command'")
+    assert second.startswith("mcp.json:3:1: server 'b': neither 'command' nor 'url'")
 
 
 async def test_swarm_mode_can_be_configured_and_be_switched_off(ground: Ground) -> None:
@@ -293,6 +307,21 @@ async def test_people_see_a_line_for_each_task(ground: Ground, m: Mycelium) -> N
         code, text = await run_on_terminal(command, {**ground.env, "PATH": path}, columns=120, lines=40)
     assert code == 0
     assert f"completed  {task.id}  echo" in text
+
+
+async def test_no_level_of_the_log_writes_down_what_a_model_is_asked(ground: Ground, m: Mycelium) -> None:
+    task = await m.create_task("question", payload={"prompt": "Where is the PORCUPINE?"})
+    async with model_endpoint([Answer([Say("In the attic.")])]) as endpoint:
+        model: dict[str, Any] = {
+            "ANTHROPIC_API_KEY": "key",
+            "ANTHROPIC_BASE_URL": endpoint.url,
+            "MYCELIUM_LOG": "DEBUG",
+        }
+        async with ground.worker("--until-empty", **model) as worker:
+            assert await worker.ends() == 0
+    assert (await m.get_task(task.id)).status == "completed"
+    assert "DEBUG" in worker.err
+    assert "PORCUPINE" not in worker.err
 
 
 async def test_nothing_but_outcomes_is_on_stdout(ground: Ground, m: Mycelium) -> None:

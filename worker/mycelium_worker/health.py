@@ -117,9 +117,9 @@ def _write(path: Path, said: dict[str, Any]) -> None:
     try:
         new.write_text(json.dumps(said) + "\n")
         new.replace(path)
-    except OSError:
+    except OSError as error:
         _remove(new)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the file that people know
 
 
 def _remove(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mycelium import Mycelium, MyceliumError
 from mycelium.client.base import checked
 from mycelium.client.ids import new_name
-from mycelium.errors import InvalidInput
+from mycelium.errors import InvalidConfig, InvalidInput
 from mycelium.settings import leaves_the_choice
 from mycelium_server.assembly.stores import configured_redis
 from mycelium_server.connect import server_command
@@ -67,11 +67,26 @@ class Assembled:
 
     @property
     def hopeless(self) -> MyceliumError | None:
-        """Why a source brings nothing before somebody mends that, once there is nothing else to do."""
-        trouble = self.broker.trouble if self.broker is not None else None
-        if trouble is None or trouble.code == "broker_unavailable" or self.worker.running:
+        """Why it never ends by itself before somebody mends that, once there is nothing else to do.
+
+        The broker refuses it, or brings again and again what only the model could do, which answers nobody.
+        """
+        if self.broker is None:
             return None
-        return trouble if all(source.empty for source in self.worker.sources if source.connected) else None
+        trouble = self.broker.trouble
+        if trouble is not None and trouble.code != "broker_unavailable" and not self.worker.running:
+            return trouble if all(source.empty for source in self.worker.sources if source.connected) else None
+        return self.model_trouble if self.worker.sources[0].empty else None
+
+    @property
+    def model_trouble(self) -> InvalidConfig | None:
+        """Why the model answers nobody, if that is so."""
+        if self.model is None or self.model.trouble is None:
+            return None
+        return InvalidConfig(
+            f"The model {self.model.name} answers nobody: {self.model.trouble}",
+            hint="Tasks that need it were given back as they were.",
+        )
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import anyio
 import typer
 from typer.exceptions import TyperException
 
-from mycelium.errors import InvalidInput, MyceliumError, NotFound, StoreError
+from mycelium.errors import InvalidInput, InvalidMcpFile, MyceliumError, NotFound, StoreError
 from mycelium_server.cli.streams import give_up_stdout, lost_output, ready_streams
 
 REFUSED: Final = 1
@@ -97,7 +97,7 @@ def runs(command: Callable[P, Awaitable[None]]) -> Callable[P, None]:
 
 
 def tell(error: MyceliumError, *, as_json: bool) -> None:
-    """Say on stderr what is wrong and what to do, in one line."""
+    """Say on stderr what is wrong and what to do, in one line, or one for each mistake in a file of MCP servers."""
     from mycelium_server.cli.output import printable
 
     if isinstance(error, NotFound):
@@ -106,7 +106,9 @@ def tell(error: MyceliumError, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"error": error.as_dict()}, default=str), err=True)
     else:
-        typer.echo(printable(f"{error.code}: {error}"), err=True)
+        said = f"{error.code}: {error}"
+        for line in said.splitlines() if isinstance(error, InvalidMcpFile) else [said]:
+            typer.echo(printable(line), err=True)
 
 
 def code_of(error: MyceliumError) -> int:

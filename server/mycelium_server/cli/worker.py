@@ -96,6 +96,9 @@ async def worker(
     Executors do the types of tasks that they are for, and a model everything else, if one is configured. Told to end by
     a signal, it takes nothing new, ends what it has, and gives back what takes too long; a second signal ends it at
     once.
+
+    MYCELIUM_LOG is the level of logs on stderr. SWARM_MODE means the same as MYCELIUM_WORKER_SWARM_MODE; more settings
+    are in the reference, and `mycelium config` shows them.
     """
     from mycelium_server.assembly.worker import Plan
     from mycelium_server.cli.settings import configured

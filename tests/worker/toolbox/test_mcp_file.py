@@ -21,20 +21,31 @@ def read(folder: Path, text: str | bytes, **environment: str) -> tuple[StdioServ
     return read_servers(file, environment)
 
 
-def test_a_file_as_clients_have_it(tmp_path: Path) -> None:
+def executable(file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    file.touch(mode=0o755)
+
+
+def test_a_file_as_clients_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = """
     {"preferences": {"other": "programs"},
      "mcpServers": {
 \t"files": {"command": "npx", "args": ["-y", "${PACKAGE}"], "env": {"LEVEL": "${LEVEL:-info}"}, "cwd": "data"},
-\t"plain": {"type": "stdio", "command": "~/bin/${WHICH:-}server", "cwd": "~/x", "autoApprove": ["all"]},
+\t"plain": {"type": "stdio", "command": "bin/${WHICH:-}server", "cwd": "~/x", "autoApprove": ["all"]},
 \t"web": {"type": "http", "url": "https://${HOST}/mcp", "headers": {"Authorization": "Bearer ${TOKEN}"}},
 \t"also": {"type": "streamable-http", "url": "http://localhost:8000/mcp"},
 \t"off": {"command": "${NOT_SET}", "disabled": true}
     }}"""
-    servers = read(tmp_path, text, PACKAGE="pack", HOST="example.org:8080", TOKEN="${PACKAGE}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    for program in ("programs/npx", "x/bin/server"):
+        executable(tmp_path / program)
+    servers = read(
+        tmp_path, text, PACKAGE="pack", HOST="example.org:8080", TOKEN="${PACKAGE}", PATH=str(tmp_path / "programs")
+    )
     assert servers == (
         StdioServer("files", "npx", ("-y", "pack"), {"LEVEL": "info"}, str(tmp_path / "data")),
-        StdioServer("plain", "~/bin/server", cwd=str(Path.home() / "x")),
+        StdioServer("plain", "bin/server", cwd=str(Path.home() / "x")),
         HttpServer("web", "https://example.org:8080/mcp", {"Authorization": "Bearer ${PACKAGE}"}),
         HttpServer("also", "http://localhost:8000/mcp"),
     )
@@ -42,7 +53,7 @@ def test_a_file_as_clients_have_it(tmp_path: Path) -> None:
 
 def test_secrets_stay_out_of_what_is_shown(tmp_path: Path) -> None:
     text = """{"mcpServers": {
-      "a": {"command": "x", "env": {"KEY": "${KEY}"}}, "b": {"url": "http://u:${KEY}@h/", "headers": {"A": "${KEY}"}}
+      "a": {"command": "sh", "env": {"KEY": "${KEY}"}}, "b": {"url": "http://u:${KEY}@h/", "headers": {"A": "${KEY}"}}
     }}"""
     assert "hidden" not in repr(read(tmp_path, text, KEY="hidden"))
     with pytest.raises(InvalidMcpFile) as caught:
@@ -129,19 +140,43 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, pla
     assert caught.value.hint
 
 
+def test_a_command_is_looked_for_where_the_server_would_be_started(tmp_path: Path) -> None:
+    executable(tmp_path / "here" / "server")
+    (tmp_path / "here" / "notes").touch()
+    text = """{"mcpServers": {
+      "a": {"command": "server", "env": {"PATH": "%s"}},
+      "b": {"command": "./server", "cwd": "here"},
+      "c": {"command": "./server"},
+      "d": {"command": "here/notes", "cwd": "."},
+      "e": {"command": "${WHERE}/server"},
+      "f": {"command": "server", "cwd": "there"},
+      "g": {"command": "gone", "disabled": true}
+    }}""" % (tmp_path / "here")
+    with pytest.raises(InvalidMcpFile) as caught:
+        read(tmp_path, text, PATH="/nowhere", WHERE="/secret")
+    said = [line.partition("mcp.json:")[2] for line in caught.value.message.splitlines()]
+    advice = "install it, or write its whole path."
+    assert said == [
+        f"4:24: server 'c': there is no command './server': {advice}",
+        f"5:24: server 'd': there is no command 'here/notes': {advice}",
+        f"6:24: server 'e': there is no command '${{WHERE}}/server': {advice}",
+        "7:41: server 'f': there is no folder 'there'.",
+    ]
+
+
 def test_all_mistakes_are_told_at_once_in_their_order_up_to_five(tmp_path: Path) -> None:
     wrong = ",\n".join(f'"s{number}": {{}}' for number in range(7))
     with pytest.raises(InvalidMcpFile) as caught:
         read(tmp_path, f'{{"mcpServers": {{\n{wrong}}}}}')
-    lines = [part.split("mcp.json:")[1].split(":")[0] for part in caught.value.message.split("; ")[:5]]
+    lines = [part.split("mcp.json:")[1].split(":")[0] for part in caught.value.message.splitlines()[:5]]
     assert lines == ["2", "3", "4", "5", "6"]
-    assert caught.value.message.endswith("; and 2 more.")
+    assert caught.value.message.endswith(".\nand 2 more.")
     assert caught.value.data["line"] == 2
     assert caught.value.data["servers"] == [f"s{number}" for number in range(7)]
 
 
 def test_a_file_that_is_not_there_or_no_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidMcpFile, match=r"nowhere\.json: No such file"):
+    with pytest.raises(InvalidMcpFile, match=r"There is no file .*nowhere\.json\."):
         read_servers(tmp_path / "nowhere.json")
     with pytest.raises(InvalidMcpFile, match="directory"):
         read_servers(tmp_path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from shutil import which
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -123,13 +125,24 @@ class _Entry:
     def _stdio(self, fields: Mapping[str, Field]) -> StdioServer:
         command = self._text(fields["command"], filled=True) or ""
         cwd = self._text(fields.get("cwd"), filled=True)
-        return StdioServer(
+        server = StdioServer(
             name=self._name,
             command=command,
             args=self._texts(fields.get("args")),
             env=self._table(fields.get("env"), _variable_problem),
             cwd=None if cwd is None else self._beside(cwd),
         )
+        if self._environment is not None:
+            self._look_for(server, fields, self._environment)
+        return server
+
+    def _look_for(self, server: StdioServer, fields: Mapping[str, Field], environment: Mapping[str, str]) -> None:
+        """Note it where what is to be started, or the folder for that, is not there."""
+        if server.cwd is not None and not Path(server.cwd).is_dir():
+            self.wrong(fields["cwd"].value.at, f"there is no folder {fields['cwd'].value.value!r}")
+        elif server.command and not _is_there(server, environment):
+            said = fields["command"].value.value  # as it is written: variables may be secret
+            self.wrong(fields["command"].value.at, f"there is no command {said!r}: install it, or write its whole path")
 
     def _beside(self, folder: str) -> str:
         path = Path(folder)
@@ -197,6 +210,13 @@ class _Entry:
             self.wrong(placed.at, f"{what} has characters that cannot be passed on")
             return None
         return text
+
+
+def _is_there(server: StdioServer, environment: Mapping[str, str]) -> bool:
+    """Whether the system would find the command, as the server's process will look for it."""
+    if os.path.dirname(server.command):
+        return which(Path(server.cwd or ".", server.command)) is not None
+    return which(server.command, path=server.env.get("PATH", environment.get("PATH"))) is not None
 
 
 def _type_advice(said: str | None) -> str:

@@ -54,9 +54,11 @@ class _Context:
 
 def _text(file: Path) -> str:
     try:
-        content = content_of(file, must_exist=True) or b""
+        content = content_of(file, must_exist=False)
     except InvalidConfig as error:
         raise InvalidMcpFile(error.message, hint=error.hint, file=str(file)) from None
+    if content is None:
+        raise InvalidMcpFile(f"There is no file {file}.", hint="Say where the MCP file is.", file=str(file))
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -96,7 +98,7 @@ def _explained(file: Path, problems: Sequence[Problem]) -> InvalidMcpFile:
     if len(problems) > MOST:
         said.append(f"and {len(problems) - MOST} more")
     return InvalidMcpFile(
-        f"{'; '.join(said)}.",
+        "\n".join(f"{each}." for each in said),
         hint="Correct that and start again.",
         file=str(file),
         line=problems[0].at.line,

@@ -15,7 +15,15 @@ from mcp import Client
 from mcp.client import IncomingMessage
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, Implementation, Tool, ToolListChangedNotification
+from mcp_types import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    EmptyResult,
+    Implementation,
+    PingRequest,
+    Tool,
+    ToolListChangedNotification,
+)
 from pydantic import JsonValue
 
 from mycelium_worker.servers.call import ask
@@ -32,8 +40,8 @@ LONGEST_PAUSE: Final = 60.0
 """Seconds before a server is started again: the first time, and at most."""
 RESTART_PATIENCE: Final = 10.0
 """Seconds that a call waits for a server that is being started."""
-MOST_TIMEOUTS: Final = 3
-"""Calls in a row that take too long before a server counts as stuck."""
+PING_SECONDS: Final = 5.0
+"""How long a server that took too long for a call may take for saying that it lives; else it is stuck."""
 _UNKNOWN: Final = "unknown tool"
 """How servers of the SDK answer a call of what is not there; others answer with an error."""
 US: Final = Implementation(name="mycelium-worker", version="0")
@@ -59,8 +67,9 @@ class Link:
         self._tried = anyio.Event()
         self._over = anyio.Event()
         self._why_down = "is being started"
+        self._told = ""
+        """Why it was down when that was last logged."""
         self._failures = 0
-        self._timeouts = 0
         self._list = ToolList(server.name)
 
     @property
@@ -75,8 +84,13 @@ class Link:
                 return
             self._failures += 1
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1)) * random.uniform(0.5, 1)
+            again = why == self._told and self._failures > 1
+            self._told = why
             self._go_down(why)
-            log.warning("server %s %s; it is started again in %.1f s", self.name, why, pause)
+            log.log(
+                logging.DEBUG if again else logging.WARNING,
+                "server %s %s; it is started again in %.1f s", self.name, why, pause,
+            )  # fmt: skip
             with anyio.move_on_after(pause):
                 await self._over.wait()
 
@@ -93,7 +107,7 @@ class Link:
             try:
                 await self._list.refresh(up.client)
             except TimeoutError:
-                self._took_too_long(up, "tools/list", LIST_SECONDS)
+                await self._took_too_long(up, "tools/list", LIST_SECONDS)
         return self._list.tools if self._up is not None else ()
 
     @property
@@ -119,7 +133,7 @@ class Link:
             if reply.is_error and _UNKNOWN in reply.text.casefold():
                 self._list.forget()
             return None if reply.is_error and await self._lacks(tool) else reply
-        return self._took_too_long(up, tool, seconds)
+        return await self._took_too_long(up, tool, seconds)
 
     async def _lacks(self, tool: str) -> bool:
         """Whether the server is known not to have it."""
@@ -132,7 +146,6 @@ class Link:
         except MCPError as error:
             if self._is_lost(up, error):
                 return self._lost(up, sent=error.data != NOT_SENT)
-            self._timeouts = 0
             if error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
                 self._list.forget()
             return failed(f"The server {self.name!r} refused the call: {error.message} (code {error.code}).")
@@ -141,7 +154,7 @@ class Link:
             if up.wire.end.has_come:
                 return self._lost(up)
             return failed(f"The server {self.name!r} answered what cannot be read: {str(error)[:2000]}")
-        self._timeouts = self._failures = 0
+        self._failures = 0
         return reply
 
     def _is_lost(self, up: _Up, error: MCPError) -> bool:
@@ -159,17 +172,26 @@ class Link:
             again=True,
         )
 
-    def _took_too_long(self, up: _Up, tool: str, seconds: float) -> Reply:
-        self._timeouts += 1
+    async def _took_too_long(self, up: _Up, tool: str, seconds: float) -> Reply:
         more = ""
-        if self._timeouts >= MOST_TIMEOUTS:
-            self._timeouts = 0
-            more = f" So did {MOST_TIMEOUTS - 1} calls before it, and the server {self.name!r} is started again."
-            self._end(up, f"did not answer {MOST_TIMEOUTS} calls in a row")
+        if not await self._lives(up):
+            more = f" The server {self.name!r} does not answer at all any more, and is started again."
+            self._end(up, f"did not answer a ping within {PING_SECONDS:g} seconds")
         return failed(
             f"The call of {tool!r} took longer than {seconds:g} seconds and was cancelled.{more} "
             "It may have happened, in part or whole: look before you repeat it, and ask for less at once."
         )
+
+    async def _lives(self, up: _Up) -> bool:
+        """Whether it answers anything at all, a refusal as well. The stateless era has no ping, but others ask that."""
+        ping = PingRequest()
+        with anyio.move_on_after(PING_SECONDS):
+            try:
+                await up.client.session.send_request(ping, EmptyResult)
+            except Exception:  # the boundary to what servers answer and the SDK makes of it
+                log.debug("server %s: a ping was refused", self.name, exc_info=True)
+            return True
+        return False
 
     async def _once(self) -> str:
         """Run it once, and say why it ended."""
