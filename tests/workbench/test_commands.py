@@ -13,7 +13,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_workbench import Limits, walls
+from mycelium_workbench import Limits, modes, walls
+from mycelium_workbench.commands import reported
 from mycelium_workbench.helper import words
 from tests.workbench.bench import Workbench, serving, text_of, working
 
@@ -97,12 +98,60 @@ async def test_nothing_else_can_be_written_or_seen(bench: Workbench, tmp_path: P
 
 
 @linux_only
+async def test_devices_and_masks_are_of_no_use_for_reaching_the_machine(bench: Workbench) -> None:
+    """Their files are the machine's, and root owns them."""
+    devices = [Path("/dev", each) for each in walls.DEVICES if Path("/dev", each).exists()]
+    places = " ".join([*map(str, devices), "/etc/shadow", "/etc/gshadow", "/etc/resolv.conf"])
+    said = await bench.shell(
+        f"for each in {places}; do chmod 666 $each || echo no; touch $each || echo no; done 2>/dev/null;"
+        "echo x > /dev/null && head -c 3 /dev/zero | wc -c; echo x > /etc/shadow"
+    )
+    assert said.split().count("no") >= 2 * len(devices) + 2
+    assert "3\n" in said
+    assert "x" not in await bench.shell("cat /etc/shadow")
+
+
+@linux_only
 async def test_command_has_no_capabilities_and_gets_no_namespaces(bench: Workbench) -> None:
     said = await bench.shell("grep -E 'Cap(Prm|Eff|Bnd|Inh|Amb)|NoNewPrivs' /proc/self/status; unshare --user true")
     assert said.count("0000000000000000") == 5
     assert "NoNewPrivs:\t1" in said
     assert "unshare failed" in said
     assert "failed" in await bench.shell("unshare --mount true; mount -t tmpfs none /tmp || echo failed")
+
+
+SPECIAL = """import os, ctypes
+open("f", "w").close()
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open("f", os.O_RDWR)
+here = os.open(".", os.O_RDONLY)
+for name, attempt in {
+    "chmod": lambda: os.chmod("f", 0o4755), "fchmod": lambda: os.fchmod(fd, 0o2755),
+    "fchmodat": lambda: os.chmod("f", 0o4755, dir_fd=here),
+    "fchmodat2": lambda: libc.syscall(452, here, b"f", 0o4755, 0),
+    "open": lambda: os.close(os.open("a", os.O_CREAT | os.O_WRONLY, 0o4755)),
+    "temporary": lambda: os.close(os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o4755)),
+    "mknod": lambda: os.mknod("b", 0o104755),
+}.items():
+    try:
+        print(name, "refused" if attempt() == -1 else "done")
+    except PermissionError:
+        print(name, "refused")
+os.close(os.open("c", os.O_CREAT | os.O_WRONLY, 0o755))
+os.chmod("c", 0o1750)
+"""
+
+
+@linux_only
+@pytest.mark.skipif(not modes.are_held(), reason="this processor's calls are not known")
+async def test_commands_make_no_files_that_run_as_their_owner(bench: Workbench) -> None:
+    """They would stay when the walls are gone, and root's would make anybody root."""
+    (bench.root / "special.py").write_text(SPECIAL)
+    said = await bench.shell(f"{sys.executable} special.py; umask 0; cp /bin/sh s; chmod u+s s || echo refused")
+    assert said.count("refused") == 8, said
+    assert "done" not in said
+    assert not [each for each in bench.root.iterdir() if each.stat().st_mode & 0o6000]
+    assert (bench.root / "c").stat().st_mode & 0o7777 == 0o1750
 
 
 @linux_only
@@ -212,6 +261,68 @@ async def test_command_ends_with_a_server_that_is_killed(root: Path) -> None:
     assert not beat.exists()
 
 
+FORGE = """import json, os
+for each in range(3, 64):
+    try:
+        os.write(each, b'{"exit_code": "forged", "stopped": [1]}\\n')
+        print("written to", each)
+    except OSError:
+        pass
+for each in os.listdir("/proc/1/fd"):
+    if int(each) > 2:
+        open(f"/proc/1/fd/{each}", "wb").write(b'{"exit_code": 0}')
+"""
+
+
+async def test_command_cannot_report_of_itself(bench: Workbench) -> None:
+    (bench.root / "forge.py").write_text(FORGE)
+    said = await bench.ask("run_command", command=f"{sys.executable} forge.py; exit 3")
+    assert said["exit_code"] == 3
+    assert "written" not in said["output"]
+    assert "PermissionError" in said["output"]
+
+
+def test_report_of_other_types_counts_as_none() -> None:
+    for written, read in (
+        (b'{"exit_code": 3, "stopped": null}', {"exit_code": 3, "stopped": None}),
+        (b'{"exit_code": true, "stopped": [1], "failed": {}, "more": 1}', {}),
+        (b'["exit_code"]', {}), (b"{", {}), (b"", {}),
+    ):  # fmt: skip
+        reading, writing = os.pipe()
+        os.write(writing, written)
+        os.close(writing)
+        assert reported(reading) == read
+        os.close(reading)
+
+
+@linux_only
+@pytest.mark.parametrize("replaced", ["by a link", "by another"])
+async def test_root_that_is_replaced_is_worked_in_no_more(tmp_path: Path, replaced: str) -> None:
+    """As a command on a folder around it may do."""
+    root, secret = tmp_path / "outer/root", tmp_path / "secret"
+    root.mkdir(parents=True)
+    secret.mkdir()
+    (secret / "file").write_text("hidden")
+    async with working(root) as bench:
+        assert await bench.shell("echo well") == "well\n"
+        root.rename(tmp_path / "outer/moved")
+        if replaced == "by a link":
+            root.symlink_to(secret)
+        else:
+            root.mkdir()
+        error = await bench.refused("run_command", command="cat file; echo x > made")
+        assert (error["code"], "no longer" in error["message"]) == ("no_walls", True)
+    assert [*os.listdir(secret), *os.listdir(tmp_path / "outer/moved")] == ["file"]
+    assert (secret / "file").read_text() == "hidden"
+
+
+@linux_only
+async def test_root_in_a_readable_folder_can_be_written_alone(root: Path) -> None:
+    async with working(root, readable=(root.parent,)) as bench:
+        said = await bench.shell("echo x > made; cat made; touch ../beside 2>/dev/null || echo no")
+    assert said == "x\nno\n"
+
+
 async def _until_there(file: Path) -> None:
     with anyio.fail_after(30):
         while not file.exists():  # noqa: ASYNC110  another process makes it
@@ -228,19 +339,80 @@ async def test_fork_bomb_is_contained(root: Path) -> None:
 
 @linux_only
 async def test_memory_is_limited_for_each_process_and_for_all(root: Path) -> None:
-    async with working(root, Limits(memory_mb=300, file_mb=100)) as bench:
-        alone = f"{sys.executable} -c 'bytearray(400 << 20)'"
+    async with working(root, Limits(memory_mb=160)) as bench:
+        alone = f"{sys.executable} -c 'bytearray(200 << 20)'"
         assert "MemoryError" in await bench.shell(alone)
-        together = f"{sys.executable} -c 'import time; x = b\"x\" * (150 << 20); time.sleep(20)'"
+        together = f"{sys.executable} -c 'import time; x = b\"x\" * (70 << 20); time.sleep(20)'"
         error = await bench.refused("run_command", command=f"{together} & {together} & {together} & wait")
         assert error["code"] == "too_much_memory"
-        assert "No space left" in await bench.shell("head -c 200000000 /dev/zero > /dev/shm/big")
+        assert "No space left" in await bench.shell("head -c 60000000 /dev/zero > /dev/shm/big")
+
+
+SHARED = (
+    "import mmap, time; m = mmap.mmap(-1, 70 << 20); m.write(bytes(70 << 20)); print(1, flush=True); time.sleep(20)"
+)
+FORKED = "import os, time; x = bytes(60 << 20); [os.fork() for _ in range(2)]; x.count(1); time.sleep(0.3)"
+
+
+@linux_only
+async def test_memory_that_is_shared_and_files_in_memory_count_as_well(root: Path) -> None:
+    async with working(root, Limits(memory_mb=160)) as bench:
+        program = f"{sys.executable} -c '{SHARED}'"
+        files = "for each in /tmp /dev/shm $HOME; do head -c 35000000 /dev/zero > $each/big; done"
+        error = await bench.refused("run_command", command=f"{files}; {program} & wait")
+        assert error["code"] == "too_much_memory"
+        assert (await bench.refused("run_command", command=f"{program} & {program} & {program} & wait"))["code"] == (
+            "too_much_memory"
+        )
+        once = await bench.call("run_command", command=f"{sys.executable} -c '{FORKED}'")
+        assert not once.is_error, text_of(once)  # four processes, one memory
+
+
+@linux_only
+@pytest.mark.skipif(os.geteuid() != 0, reason="others than root may not read it anyway")
+async def test_what_only_root_may_read_of_the_system_is_hidden(bench: Workbench) -> None:
+    assert await bench.shell("find /etc \\( -type f ! -perm -004 -o -type d ! -perm -005 \\) -print") == ""
+
+
+def test_what_not_everybody_may_read_is_found(tmp_path: Path) -> None:
+    for name, mode in (("open", 0o755), ("closed", 0o750), ("passing", 0o711), ("open/deep", 0o700)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    for name, mode in (("file", 0o644), ("key", 0o600), ("open/key", 0o640), ("open/file", 0o604)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("key")
+    found = {str(Path(each).relative_to(tmp_path)) for each in walls.unreadable_below(str(tmp_path))}
+    assert found == {"closed", "passing", "open/deep", "key", "open/key"}
+    assert str(tmp_path / "open") in set(walls.unreadable_below(str(tmp_path), 0))
 
 
 async def test_files_that_commands_write_are_limited(root: Path) -> None:
-    async with working(root, Limits(file_mb=1)) as bench:
-        await bench.shell("head -c 3000000 /dev/zero > big")
-        assert (root / "big").stat().st_size == 1024 * 1024
+    async with working(root, Limits(file_mb=1, command_file_mb=2)) as bench:
+        result = await bench.call("run_command", command="head -c 3000000 /dev/zero > big")
+        assert (root / "big").stat().st_size == 2 * 1024 * 1024
+        assert "exit code 153" in text_of(result)
+        assert "a file would have over 2 MiB: --command-file-mb" in text_of(result)
+        assert "over 2 MiB" in text_of(await bench.call("run_command", command="exec head -c 3000000 /dev/zero > big"))
+
+
+async def test_processor_time_is_limited_like_time(bench: Workbench) -> None:
+    """As `kill` says it: using it up takes a second."""
+    said = text_of(await bench.call("run_command", command="kill -XCPU $$", seconds=5))
+    assert "killed by SIGXCPU (it used over 5 s of a processor's time)" in said
+
+
+async def test_few_commands_run_at_the_same_time(bench: Workbench) -> None:
+    counted: list[int] = []
+
+    async def count(number: int) -> None:
+        command = f"mkdir -p on/{number}; ls on | wc -l; sleep 1; ls on | wc -l; rmdir on/{number}"
+        counted.extend(map(int, (await bench.shell(command)).split()))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(count, number)
+    assert max(counted) <= 4
 
 
 @linux_only
@@ -308,8 +480,10 @@ def test_walls_hold_for_somebody_else_than_root() -> None:
 
 def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]:
     reading, writing = os.pipe()
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     order: dict[str, object] = {
-        "command": command, "folder": folder, "root": folder, "environment": {"PATH": os.defpath}, "readable": [],
+        "command": command, "folder": folder, "root": folder, "root_fd": root, "environment": {"PATH": os.defpath},
+        "readable": [], "guarded": [],
         "walls": True, "network": False, "seconds": 5, "memory": 1 << 30, "processes": 30, "file_bytes": 1 << 20,
         "report": writing, "parent": os.getpid(),
     }  # fmt: skip
@@ -318,7 +492,7 @@ def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]
         process = subprocess.Popen(
             [*become, *words("keeper", json.dumps(order))[1:]],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            pass_fds=[writing], start_new_session=True, text=True,
+            pass_fds=[writing, root], start_new_session=True, text=True,
         )  # fmt: skip
         with process:
             try:
@@ -333,3 +507,4 @@ def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]
     finally:
         os.close(reading)
         os.close(writing)
+        os.close(root)

@@ -6,13 +6,18 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Self
+from pathlib import Path
+from typing import Final, Self
 
 import anyio
 
 from mycelium_workbench.errors import NoWalls
 from mycelium_workbench.folder import Folder
+from mycelium_workbench.own import guarded
 from mycelium_workbench.settings import Limits, Settings
+
+MOST_COMMANDS: Final = 4
+MOST_BROWSERS: Final = 2
 
 
 @dataclass(eq=False)
@@ -21,16 +26,23 @@ class Bench:
 
     settings: Settings
     folder: Folder
+    guarded: tuple[str, ...]
+    """What of the folder no tool may change."""
     _obstacle: str | None = None
     _told: bool = False
+    commands: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_COMMANDS))
+    browsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_BROWSERS))
+    """Those that run now. Others wait, and their time does not begin."""
     _trying: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
     @contextmanager
     def open(cls, settings: Settings) -> Generator[Self]:
         """Open the folder and keep it open: it stays the same one, whatever is done to its name."""
-        with Folder.open(settings.root, settings.limits.file_bytes) as folder:
-            yield cls(replace(settings, root=folder.root), folder)
+        kept = guarded(settings.root)
+        with Folder.open(settings.root, settings.limits.file_bytes, kept) as folder:
+            readable = tuple(Path(os.path.realpath(each)) for each in settings.readable if each.is_dir())
+            yield cls(replace(settings, root=folder.root, readable=readable), folder, kept)
 
     @property
     def limits(self) -> Limits:
@@ -46,7 +58,7 @@ class Bench:
 
         async with self._trying:
             if self._obstacle is None:
-                self._obstacle = await try_walls(self.settings)
+                self._obstacle = await try_walls(self)
         if self._obstacle and not self.settings.unconfined:
             raise NoWalls(
                 f"This system has no walls for commands ({self._obstacle}), so none is run.",
@@ -66,7 +78,7 @@ class Bench:
         network = "on" if self.settings.network else "off"
         return (
             f"Walls: {self.folder.root} can be written, the system read, nothing else seen. Network {network}. "
-            f"{self._limits()}, {_how_counted()}."
+            f"{self._limits()}, {_how_counted()}.{_as_root()}"
         )
 
     def _unwalled_words(self) -> str:
@@ -78,6 +90,15 @@ class Bench:
     def _limits(self) -> str:
         limits = self.limits
         return f"Limits: {limits.seconds:g} s, {limits.memory_mb} MiB, {limits.processes} processes"
+
+
+def _as_root() -> str:
+    from mycelium_workbench import modes
+
+    if os.geteuid() != 0:
+        return ""
+    held = "none of them setuid" if modes.are_held() else "setuid ones too, since this processor is not known"
+    return f" Files that commands make are root's, {held}."
 
 
 def _how_counted() -> str:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from mycelium_workbench.errors import NoBrowser, PageTrouble
+from mycelium_workbench.own import in_reach, search_path
 from mycelium_workbench.proxy import REFUSED_AS, USER, Proxy
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, Route
+
+    from mycelium_workbench.bench import Bench
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 SIZE: Final = (1280, 800)
@@ -29,6 +37,10 @@ FLAGS: Final = (
     "--disable-background-networking",
     "--disable-dev-shm-usage",
 )
+CLOSED_WITHIN: Final = 5.0
+"""Seconds for a browser to end by itself."""
+MARK: Final = "MYCELIUM_PAGE"
+"""In a browser's environment: it starts processes that its own end may leave behind."""
 INSTALL: Final = "pip install 'mycelium-mcp[browser]', and a Chromium; or leave out screenshot."
 
 
@@ -42,7 +54,7 @@ class Seen:
     png: bytes
 
 
-async def render(url: str, proxy: Proxy) -> Seen:
+async def render(url: str, proxy: Proxy, bench: Bench) -> Seen:
     """Open the page in a browser of its own, which is gone afterwards, and all of whose traffic goes through `proxy`.
 
     Raises:
@@ -53,7 +65,7 @@ async def render(url: str, proxy: Proxy) -> Seen:
         from playwright.async_api import Error
     except ImportError:
         raise NoBrowser("No browser is installed.", hint=INSTALL) from None
-    async with _browser(proxy) as browser:
+    async with _browser(proxy, bench) as browser:
         try:
             return await _seen(browser, url, proxy)
         except Error as error:
@@ -62,18 +74,22 @@ async def render(url: str, proxy: Proxy) -> Seen:
 
 
 @asynccontextmanager
-async def _browser(proxy: Proxy) -> AsyncGenerator[Browser]:
+async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
     from playwright.async_api import Error, async_playwright
 
-    program = next((found for each in PROGRAMS if (found := shutil.which(each))), None)
-    async with async_playwright() as playwright:
+    path = search_path(bench.folder.root, bench.guarded)
+    program = next((found for each in PROGRAMS if (found := shutil.which(each, path=path))), None)
+    mark = f"{os.getpid()}-{secrets.token_hex(8)}"
+    async with _ended(mark), async_playwright() as playwright:
+        if in_reach(program or playwright.chromium.executable_path, str(bench.folder.root), bench.guarded):
+            raise NoBrowser("The only browser lies in the folder that is worked in.", hint=INSTALL)
         try:
             browser = await playwright.chromium.launch(
                 executable_path=program,
                 args=list(FLAGS),
                 # Chromium's own sandbox does not work for root.
                 chromium_sandbox=os.geteuid() != 0,
-                env={"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"},
+                env={"PATH": path, "LANG": "C.UTF-8", MARK: mark},
                 proxy={"server": proxy.url, "username": USER, "password": proxy.password},
             )
         except Error as error:
@@ -83,7 +99,38 @@ async def _browser(proxy: Proxy) -> AsyncGenerator[Browser]:
         try:
             yield browser
         finally:
-            await browser.close()
+            with anyio.move_on_after(CLOSED_WITHIN, shield=True):
+                await browser.close()
+
+
+@asynccontextmanager
+async def _ended(mark: str) -> AsyncGenerator[None]:
+    """Afterwards nothing runs any more that has this mark in its environment, nor what is in a group with it."""
+    try:
+        yield
+    finally:
+        for each in _everyone():
+            with suppress(OSError):
+                if f"{MARK}={mark}".encode() in _environment(each):
+                    _kill(each)
+
+
+def _everyone() -> list[int]:
+    try:
+        return [int(each) for each in os.listdir("/proc") if each.isdigit()]
+    except FileNotFoundError:  # not on macOS, where the browser's own end has to do
+        return []
+
+
+def _environment(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def _kill(pid: int) -> None:
+    if (group := os.getpgid(pid)) != os.getpgrp():
+        os.killpg(group, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 async def _seen(browser: Browser, url: str, proxy: Proxy) -> Seen:

@@ -35,7 +35,6 @@ from mycelium_workbench.errors import (
 from mycelium_workbench.helper import words
 from mycelium_workbench.registry import Number, tool
 from mycelium_workbench.reply import Reply
-from mycelium_workbench.settings import Settings
 
 GRACE: Final = 1.0
 """Seconds between asking a command to end and ending it."""
@@ -47,6 +46,13 @@ LONGEST_STDIN: Final = 1024 * 1024
 FLOOD: Final = 256
 """So many times what is kept of a command's output it may write until it is stopped."""
 
+REPORTED: Final[Mapping[str, tuple[type, ...]]] = {
+    "exit_code": (int,),
+    "stopped": (str, type(None)),
+    "failed": (str,),
+}
+"""What a keeper says of a command."""
+
 
 @tool(ToolAnnotations(destructive_hint=True))
 async def run_command(
@@ -56,16 +62,17 @@ async def run_command(
     seconds: Annotated[Number | None, Field(description="Time limit", gt=0)] = None,
     stdin: str = "",
 ) -> Reply:
-    """Run a shell command in the folder. Its processes end with it; background ones are not kept."""
+    """Run a shell command in the folder. Its processes end with it; background ones are not kept. {holds}"""
     _check(command, stdin)
     limit = min(seconds or bench.limits.seconds, bench.limits.seconds)
     where = bench.folder.check_folder(cwd)
     walled = await bench.walled()
     folder = str(bench.folder.root if where == "." else bench.folder.root / where)
-    ran = await _run(bench, command, folder, stdin.encode("utf-8", "surrogatepass"), limit, walled=walled)
+    async with bench.commands:
+        ran = await _run(bench, command, folder, stdin.encode("utf-8", "surrogatepass"), limit, walled=walled)
     if ran.error is not None:
         raise ran.error
-    return _reply(ran, bench.first_words())
+    return _reply(ran, bench.first_words(), _limit_met(ran.exit_code or 0, bench, limit))
 
 
 def _check(command: str, stdin: str) -> None:
@@ -127,15 +134,15 @@ class Ran:
         }
 
 
-async def try_walls(settings: Settings) -> str:
+async def try_walls(bench: Bench) -> str:
     """Why a command cannot be walled in here; empty if it can. It is tried, with a command that does nothing."""
     if sys.platform != "linux":
         return "only Linux has them"
     try:
-        async with _keeper(settings, "exit 0", str(settings.root), 5.0, walled=True) as (process, report):
+        async with _keeper(bench, "exit 0", str(bench.folder.root), 5.0, walled=True) as (process, report):
             with anyio.fail_after(10.0):
                 await process.wait()
-            said = _report(report)
+            said = reported(report)
     except TimeoutError:
         return "trying took too long"
     return "" if said.get("exit_code") == 0 else str(said.get("failed", "the trial failed"))
@@ -144,9 +151,9 @@ async def try_walls(settings: Settings) -> str:
 async def _run(bench: Bench, command: str, folder: str, stdin: bytes, limit: float, *, walled: bool) -> Ran:
     ran = Ran(Output(bench.limits.output_bytes))
     started = time.monotonic()
-    async with _keeper(bench.settings, command, folder, limit, walled=walled) as (process, report):
+    async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
         why = await _attend(process, stdin, ran.output, limit)
-        said = _report(report)
+        said = reported(report)
     ran.seconds = time.monotonic() - started
     ran.exit_code = said.get("exit_code")
     ran.error = _error(why or said.get("stopped"), said, ran, bench, limit)
@@ -210,7 +217,7 @@ def _signal(process: Process, number: signal.Signals) -> None:
 
 @asynccontextmanager
 async def _keeper(
-    settings: Settings, command: str, folder: str, limit: float, *, walled: bool
+    bench: Bench, command: str, folder: str, limit: float, *, walled: bool
 ) -> AsyncGenerator[tuple[Process, int]]:
     """The command's keeper, started; it and everything under it has ended when this context does."""
     report, written = os.pipe()
@@ -218,12 +225,12 @@ async def _keeper(
         with tempfile.TemporaryDirectory(prefix="mycelium-", ignore_cleanup_errors=True) as home:
             try:
                 process = await anyio.open_process(
-                    _words(settings, command, folder, limit, home, written, walled=walled),
+                    _words(bench, command, folder, limit, home, written, walled=walled),
                     stderr=subprocess.STDOUT,  # in the order in which it was written
                     env={},
                     cwd="/",
                     start_new_session=True,
-                    pass_fds=[written],
+                    pass_fds=[written, bench.folder.fd],
                 )
             except OSError as error:
                 raise ToolFailed(f"No process can be started: {error}.", hint="Try later.") from error
@@ -241,22 +248,22 @@ async def _keeper(
         os.close(report)
 
 
-def _words(
-    settings: Settings, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool
-) -> list[str]:
-    limits = settings.limits
+def _words(bench: Bench, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool) -> list[str]:
+    settings, limits = bench.settings, bench.limits
     order = {
         "command": command,
         "folder": folder,
         "root": str(settings.root),
+        "root_fd": bench.folder.fd,
         "environment": _environment(home, walled=walled),
         "readable": [*_interpreter(), *(str(each) for each in settings.readable)],
+        "guarded": bench.guarded,
         "walls": walled,
         "network": settings.network,
         "seconds": limit,
         "memory": limits.memory_bytes,
         "processes": limits.processes,
-        "file_bytes": limits.file_bytes,
+        "file_bytes": limits.command_file_bytes,
         "report": report,
         "parent": os.getpid(),
     }
@@ -282,10 +289,12 @@ def _environment(home: str, *, walled: bool) -> Mapping[str, str]:
     }
 
 
-def _report(fd: int) -> dict[str, Any]:
+def reported(fd: int) -> dict[str, Any]:
+    """What a keeper said, as far as it is of the types that it says; nothing if it is nothing."""
     os.set_blocking(fd, False)
-    with suppress(BlockingIOError, ValueError):
-        return json.loads(os.read(fd, 4096))
+    with suppress(BlockingIOError, ValueError, TypeError, AttributeError):
+        said: Mapping[str, Any] = json.loads(os.read(fd, 4096))
+        return {name: value for name, value in said.items() if name in REPORTED and type(value) in REPORTED[name]}
     return {}
 
 
@@ -318,9 +327,21 @@ def _error(why: str | None, said: Mapping[str, Any], ran: Ran, bench: Bench, lim
             return None
 
 
-def _reply(ran: Ran, first: str) -> Reply:
+def _limit_met(code: int, bench: Bench, limit: float) -> str:
+    """Which of the kernel's limits ended the command, as its exit code tells, its shell's or its own."""
+    match -code if code < 0 else code - 128:
+        case signal.SIGXFSZ:
+            return f" (a file would have over {bench.limits.command_file_mb} MiB: --command-file-mb sets the limit)"
+        case signal.SIGXCPU:
+            return f" (it used over {limit:g} s of a processor's time)"
+        case _:
+            return ""
+
+
+def _reply(ran: Ran, first: str, limit_met: str) -> Reply:
     code = ran.exit_code or 0
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    how += limit_met
     output = ran.output.text()
     lines = [*([first] if first else []), f"{how}, {ran.seconds:.1f} s", output]
     data = ran.data() | ({"walls": first} if first else {})

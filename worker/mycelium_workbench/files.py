@@ -30,6 +30,9 @@ async def read_file(
         lines = content.decode().splitlines(keepends=True)
     except UnicodeDecodeError:
         raise NotText(f"{path[:200]!r} is not UTF-8 text.", hint="Look at it with run_command.") from None
+    if offset > 0 and offset >= len(lines):
+        data = {"content": "", "lines": len(lines), "bytes": len(content), "next_offset": None}
+        return Reply(f"(nothing: the file has {len(lines)} lines, and offset {offset} is past its end)", data)
     text, taken = _fitting(lines[offset : offset + limit], bench.limits.output_bytes)
     after = offset + taken
     following = after if after < len(lines) else None
@@ -52,7 +55,7 @@ def _fitting(lines: list[str], most: int) -> tuple[str, int]:
     return "".join(taken), len(taken)
 
 
-@tool(ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False))
+@tool(ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False))
 async def write_file(
     bench: Bench,
     path: str,

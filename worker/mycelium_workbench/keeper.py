@@ -24,7 +24,6 @@ from mycelium_workbench import walls
 
 LOOK_EVERY: Final = 0.05
 """Seconds between two looks at how many processes there are and how much memory they use."""
-PAGE: Final = resource.getpagesize()
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,10 @@ class Order:
     command: str
     folder: str
     root: str
+    root_fd: int
     environment: dict[str, str]
     readable: list[str]
+    guarded: list[str]
     walls: bool
     network: bool
     seconds: float
@@ -49,6 +50,8 @@ class Order:
 def main(argument: str) -> None:
     """Do as told; never returns."""
     order = Order(**json.loads(argument))
+    for each in (order.report, order.root_fd):
+        os.set_inheritable(each, False)  # the command could report something else of itself
     try:
         said = _kept_inside(order) if order.walls else _kept(order)
     except walls.NoWall as error:
@@ -72,7 +75,8 @@ def _kept_inside(order: Order) -> dict[str, Any]:
         os.waitpid(inner, 0)
         return {}
     walls.die_with_parent()
-    walls.build(order.root, order.readable, network=order.network, memory=order.memory, processes=order.processes)
+    shown = walls.Shown(order.root, order.root_fd, order.readable, order.guarded)
+    walls.build(shown, network=order.network, memory=order.memory, processes=order.processes)
     return Keeper(order).run()
 
 
@@ -129,8 +133,15 @@ class Keeper:
         there = self._others()
         if len(there) > self._order.processes:
             self._stop("processes")
-        elif sum(_memory(each) for each in there) > self._order.memory:
+        elif self._memory(there) > self._order.memory:
             self._stop("memory")
+
+    def _memory(self, there: list[int]) -> int:
+        """Bytes in use: of processes, of what they share, and of files that lie in memory."""
+        files = walls.scratch_bytes() if self._order.walls else 0
+        counted = sum(_memory(each) for each in there) + files
+        # Whatever several share counts for each of them there. Going through it page by page takes longer.
+        return counted if counted <= self._order.memory else sum(_part(each) for each in there) + files
 
     def _stop(self, why: str) -> None:
         self._stopped = why
@@ -224,13 +235,24 @@ def _group(pid: int) -> int:
 
 
 def _memory(pid: int) -> int:
-    """Bytes that this process shares with no file."""
+    """Bytes of this process that lie in no file of a disk."""
+    return _summed(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) or 0
+
+
+def _part(pid: int) -> int:
+    """The same, with its part only of what it shares with others, where the kernel tells."""
+    exact = _summed(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:"))
+    return _memory(pid) if exact is None else exact
+
+
+def _summed(path: str, names: tuple[bytes, ...]) -> int | None:
+    """The sum of these lines, each of which counts 1024 bytes; None if there are none."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            _size, resident, shared = file.read().split()[:3]
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * PAGE
+        with open(path, "rb") as file:
+            found = [int(line.split()[1]) for line in file if line.startswith(names)]
+    except (OSError, ValueError, IndexError):
+        return None
+    return sum(found) * 1024 if found else None
 
 
 def _threads_of_user() -> int:
@@ -261,6 +283,7 @@ def _spawn(order: Order) -> int:
         _limit(order)
         if order.walls:
             walls.drop_capabilities()
+            walls.refuse_special_modes()
         os.execve("/bin/sh", ["sh", "-c", order.command], order.environment)
     except BaseException as error:  # noqa: BLE001  a child that was forked must never return
         sys.stderr.write(f"mycelium: the command cannot be started: {error}\n")

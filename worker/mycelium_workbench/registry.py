@@ -77,14 +77,13 @@ class Tool:
         }
         return create_model(self.name, __base__=Arguments, **fields)
 
-    @cached_property
-    def listed(self) -> mcp_types.Tool:
-        """The tool as `tools/list` shows it."""
+    def listed(self, holds: str) -> mcp_types.Tool:
+        """The tool as `tools/list` shows it. `holds` is what holds for commands, where its description says `{holds}`."""
         schema = self.arguments.model_json_schema(schema_generator=_Terse)
         kept = {key: value for key, value in schema.items() if key in {"properties", "required", "$defs"}}
         return mcp_types.Tool(
             name=self.name,
-            description=" ".join((self.function.__doc__ or "").split()),
+            description=" ".join((self.function.__doc__ or "").split()).replace("{holds}", holds),
             input_schema={"type": "object", **kept},
             annotations=self.hints,
         )

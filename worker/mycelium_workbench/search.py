@@ -29,7 +29,7 @@ MOST: Final = 1000
 async def search_files(
     bench: Bench,
     pattern: Annotated[str, Field(description="Regular expression, for each line")],
-    glob: str = "**/*",
+    glob: Annotated[str, Field(description="Such as **/*.py")] = "**/*",
     limit: Annotated[Whole, Field(ge=1, le=MOST)] = 100,
 ) -> Reply:
     """Find lines in text files."""
@@ -46,7 +46,7 @@ async def search_files(
         )
     if (wrong := found.last.get("invalid")) is not None:
         raise InvalidPattern(f"The pattern or the glob is wrong: {wrong}.", hint="Use Python's regular expressions.")
-    return _reply(found, timed_out=patience.cancelled_caught)
+    return _reply(found, glob, timed_out=patience.cancelled_caught)
 
 
 class Found:
@@ -69,7 +69,7 @@ class Found:
                 self.finds.append(said)
 
 
-def _reply(found: Found, *, timed_out: bool) -> Reply:
+def _reply(found: Found, glob: str, *, timed_out: bool) -> Reply:
     finds, files = found.finds, found.last.get("files")
     # Without a last word there was no time, no room or no memory for the rest.
     more = bool(found.last.get("more", True))
@@ -77,6 +77,8 @@ def _reply(found: Found, *, timed_out: bool) -> Reply:
     lines = [f"{each['path']}:{each['line']}: {each['text']}" for each in finds]
     where = f" in {files} files" if files is not None else ""
     head = f"{len(finds)} found{where}{f', and there may be more{why}' if more else ''}"
+    if files == 0:
+        head += f"; no text file fits {glob[:200]!r}. * and ? stay in one folder, **/ goes through all below the root."
     return Reply("\n".join([head, *lines]), {"matches": finds, "files_searched": files, "more": more})
 
 

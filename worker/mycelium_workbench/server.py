@@ -41,13 +41,15 @@ LISTING_KEEPS: Final = CacheHint(ttl_ms=3_600_000, scope="public")
 
 def build_server(settings: Settings, *, version: str = "0") -> Server[Bench]:
     """An MCP server for one client's work on `settings.root`."""
+    network = "on" if settings.network else "off"
+    listed = [tool.listed(f"At most {settings.limits.seconds:g} s; network {network}.") for tool in TOOLS]
     by_name = {tool.name: tool for tool in TOOLS}
     audit = Audit(settings.audit)
 
     async def list_tools(_context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         if params is not None and params.cursor is not None:
             raise MCPError(INVALID_PARAMS, "Invalid cursor: all tools are on the first page.")
-        return ListToolsResult(tools=[tool.listed for tool in TOOLS])
+        return ListToolsResult(tools=listed)
 
     async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
         arguments = params.arguments or {}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mycelium_workbench.errors import InvalidInput
+from mycelium_workbench.own import guarded, is_within
 
 KILO = 1024
 MEGA = 1024 * 1024
@@ -22,10 +23,12 @@ class Limits:
     """Of each process of a command, and of all of them together."""
     processes: int = 128
     """That a command has at the same time."""
-    output_kb: int = 64
+    output_kb: int = 24
     """Of what a command wrote, or of a file's or a page's text, in one answer."""
     file_mb: int = 10
-    """Of one file that is read, written, searched or left by a command."""
+    """Of one file that is read, written or searched."""
+    command_file_mb: int = 1024
+    """Of one file that a command writes."""
     search_seconds: float = 10.0
     page_seconds: float = 30.0
     page_mb: int = 5
@@ -38,6 +41,10 @@ class Limits:
     @property
     def file_bytes(self) -> int:
         return self.file_mb * MEGA
+
+    @property
+    def command_file_bytes(self) -> int:
+        return self.command_file_mb * MEGA
 
     @property
     def memory_bytes(self) -> int:
@@ -75,7 +82,13 @@ class Settings:
         root = Path(os.path.realpath(self.root))
         if not root.is_dir() or root == Path(root.anchor):
             raise InvalidInput(f"{self.root} is no folder to work in.", hint="Name one below the root of the system.")
+        guarded(root)
         if low := [name for name, value in asdict(self.limits).items() if value <= 0]:
             raise InvalidInput(f"{', '.join(low)} must be above 0.", hint="Limits cannot be turned off.")
         if self.audit is not None and not self.audit.absolute().parent.is_dir():
             raise InvalidInput(f"There is no folder for {self.audit}.", hint="Make it, or name another file.")
+        if self.audit is not None and is_within(os.path.realpath(self.audit), str(root)):
+            raise InvalidInput(
+                f"{self.audit} lies in the folder that is worked in.",
+                hint="Commands could change it: name another file.",
+            )

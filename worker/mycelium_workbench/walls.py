@@ -13,19 +13,32 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import socket
+import stat
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from mycelium_workbench import modes
 
 SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu")
 HIDDEN: Final = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private")
 """Secrets in the system's folders, which root could read."""
+MOST_LOOKED_AT: Final = 20_000
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
+SCRATCH: Final = ("/tmp", "/run", "/dev/shm")
+"""Files in memory, for as long as the command runs."""
+MOST_FILES: Final = 50_000
+"""In each of these: files take memory though they are empty."""
 HOME: Final = "/run/workbench"
 """Empty at first, and gone with the command."""
+EMPTY: Final = "/.empty"
+"""What stands in the place of a hidden file."""
 RESERVED_PIDS: Final = 300
 """That the kernel does not give out again, and that count for a namespace's highest."""
 
@@ -37,7 +50,10 @@ MNT_DETACH = 2
 AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = -100, 0x8000, 442
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 23, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if sys.platform == "linux" else 0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,19 +77,37 @@ def part(*, network: bool) -> None:
         _raise_loopback()
 
 
-def build(root: str, readable: Sequence[str], *, network: bool, memory: int, processes: int) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """The folders that the command finds besides the system's."""
+
+    root: str
+    """Can be written,"""
+    root_fd: int
+    """and is the same as this, which was opened when its name was good."""
+    readable: Sequence[str]
+    """these cannot,"""
+    guarded: Sequence[str]
+    """nor can these, which lie below the root."""
+
+
+def build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     """Make the file system, as the first process in the new namespaces."""
     try:
-        _build(root, readable, network=network, memory=memory, processes=processes)
+        _build(shown, network=network, memory=memory, processes=processes)
     except OSError as error:
         raise NoWall(f"{error.filename or 'a mount'}: {error.strerror}") from None
 
 
-def _build(root: str, readable: Sequence[str], *, network: bool, memory: int, processes: int) -> None:
+def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    root = _opened(shown.root)
+    if not os.path.samestat(os.fstat(root), os.fstat(shown.root_fd)):
+        raise NoWall(f"{shown.root} is no longer the folder that it was")
+    readable = {each: _opened(each) for each in shown.readable if not _is_within(each, shown.root)}
     size = memory // 4
     # Stacked upon the old one in namespaces of our own; it becomes the new root, and the old one is free again.
-    _tmpfs("/tmp", size)
+    _tmpfs("/tmp", 1 << 20)
     os.mkdir("/tmp/old")
     _call("pivot_root", b"/tmp", b"/tmp/old")
     os.chdir("/")
@@ -87,22 +121,26 @@ def _build(root: str, readable: Sequence[str], *, network: bool, memory: int, pr
     _devices(size)
     for folder in SYSTEM:
         _system(folder)
+    Path(EMPTY).touch(0o444)
     for hidden in HIDDEN:
         _hide(hidden)
+    if os.geteuid() == 0:
+        for hidden in list(unreadable_below("/etc")):
+            _hide(hidden)
     if network:
         _names_of_hosts()
-    for folder in readable:
-        if not f"{folder}/".startswith(f"{root}/") and os.path.isdir(f"/old{folder}"):
-            _show(folder)
-    _show(root, writable=True)
-    _processes(processes)
+    for folder, fd in readable.items():
+        _show(folder, fd)
+    _show(shown.root, root, writable=True)
+    _guard(shown)
+    _processes(processes, memory)
     _call("umount2", b"/old", MNT_DETACH)
     os.rmdir("/old")
     _call("mount", b"none", b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, None)
 
 
 def _tmpfs(folder: str, size: int) -> None:
-    options = f"size={size},mode=0755".encode()
+    options = f"size={size},nr_inodes={MOST_FILES},mode=0755".encode()
     _call("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", MS_NOSUID | MS_NODEV, options)
 
 
@@ -110,7 +148,7 @@ def _devices(size: int) -> None:
     for name in DEVICES:
         if os.path.exists(f"/old/dev/{name}"):
             Path(f"/dev/{name}").touch()
-            _call("mount", f"/old/dev/{name}".encode(), f"/dev/{name}".encode(), None, MS_BIND, None)
+            _show_file(f"/dev/{name}", MS_RDONLY | MS_NOSUID | MS_NOEXEC)  # devices can be written all the same
     os.mkdir("/dev/shm")
     _tmpfs("/dev/shm", size)
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
@@ -121,13 +159,54 @@ def _system(folder: str) -> None:
     if os.path.islink(f"/old{folder}"):
         os.symlink(os.readlink(f"/old{folder}"), folder)
     elif os.path.isdir(f"/old{folder}"):
-        _show(folder)
+        _show(folder, _opened(f"/old{folder}"))
 
 
-def _show(folder: str, *, writable: bool = False) -> None:
+def _opened(folder: str) -> int:
+    """A folder with no link on the way to it: one may have been put there since the way was looked at."""
+    fd = os.open("/", _FOLDER)
+    for name in filter(None, folder.split("/")):
+        before, fd = fd, _open_in(fd, name, folder)
+        os.close(before)
+    return fd
+
+
+def _open_in(fd: int, name: str, folder: str) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except OSError as error:
+        os.close(fd)
+        raise NoWall(f"{folder} is no longer a folder without links: {error.strerror}") from None
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _show(folder: str, fd: int, *, writable: bool = False) -> None:
     os.makedirs(folder, exist_ok=True)
-    _call("mount", os.fsencode(f"/old{folder}"), os.fsencode(folder), None, MS_BIND | MS_REC, None)
+    target = _opened(folder)
+    os.close(target)
+    os.fchdir(fd)
+    _call("mount", b".", os.fsencode(folder), None, MS_BIND | MS_REC, None)
+    os.chdir("/")
+    os.close(fd)
     _restrict(folder, MS_NOSUID | MS_NODEV | (0 if writable else MS_RDONLY))
+
+
+def _show_file(path: str, flags: int) -> None:
+    _call("mount", os.fsencode(f"/old{path}"), os.fsencode(path), None, MS_BIND, None)
+    _restrict(path, flags)
+
+
+def _guard(shown: Shown) -> None:
+    """Make what is guarded read-only, and what leads there a place that cannot be renamed, as a mount is."""
+    passed = {str(each) for path in shown.guarded for each in Path(path).parents if Path(shown.root) in each.parents}
+    for each in sorted(passed | set(shown.guarded)):
+        path = os.fsencode(each)
+        _call("mount", path, path, None, MS_BIND | MS_REC, None)
+        if each in shown.guarded:
+            _restrict(each, MS_RDONLY | MS_NOSUID | MS_NODEV)
 
 
 def _restrict(folder: str, flags: int) -> None:
@@ -140,7 +219,26 @@ def _hide(path: str) -> None:
     if os.path.isdir(path):
         _call("mount", b"tmpfs", os.fsencode(path), b"tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, b"size=0,mode=0555")
     elif os.path.lexists(path) and not os.path.islink(path):
-        _call("mount", b"/old/dev/null", os.fsencode(path), None, MS_BIND, None)
+        # An empty file of our own: whatever is done to it stays here.
+        _call("mount", EMPTY.encode(), os.fsencode(path), None, MS_BIND, None)
+        _restrict(path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
+def unreadable_below(folder: str, most: int = MOST_LOOKED_AT) -> Iterator[str]:
+    """The files and folders below this one that not everybody may read, which root could.
+
+    After `most` of them all folders count as such.
+    """
+    todo = [folder]
+    while todo:
+        with os.scandir(todo.pop()) as entries:
+            for each in entries:
+                most -= 1
+                mode = each.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode) and mode & 0o005 == 0o005 and most >= 0:
+                    todo.append(each.path)
+                elif stat.S_ISDIR(mode) or (not stat.S_ISLNK(mode) and not mode & 0o004):
+                    yield each.path
 
 
 def _names_of_hosts() -> None:
@@ -150,12 +248,20 @@ def _names_of_hosts() -> None:
     if real.startswith("/run/") and os.path.isfile(f"/old{real}"):
         os.makedirs(os.path.dirname(real), exist_ok=True)
         Path(real).touch()
-        _call("mount", os.fsencode(f"/old{real}"), os.fsencode(real), None, MS_BIND, None)
+        _show_file(real, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
-def _processes(most: int) -> None:
+def scratch_bytes() -> int:
+    """How much the command's files in memory take."""
+    found = [os.statvfs(each) for each in SCRATCH]
+    return sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in found)
+
+
+def _processes(most: int, memory: int) -> None:
     _call("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    with suppress(OSError):  # only newer kernels let others than the machine's root write here
+        Path("/proc/sys/kernel/shmall").write_text(str(memory // 4 // resource.getpagesize()))
     if has_own_highest_pid():
         Path("/proc/sys/kernel/pid_max").write_text(str(RESERVED_PIDS + most + 2))
     # Root could change the kernel's settings there, which are not all apart for each namespace.
@@ -198,6 +304,16 @@ def drop_capabilities() -> None:
         number += 1
     header = struct.pack("=Ii", 0x20080522, 0)  # version 3 of capset(2), this process
     _call("capset", header, bytes(24))
+
+
+def refuse_special_modes() -> None:
+    """Let this process, and all that come of it, make no file that runs as its owner; where that is known how."""
+    if not modes.are_held():
+        return
+    program = ctypes.create_string_buffer(modes.program())
+    steps = ctypes.sizeof(program) // 8
+    told = struct.pack("@HP", steps, ctypes.addressof(program))
+    _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, told, 0, 0)
 
 
 def die_with_parent() -> None:

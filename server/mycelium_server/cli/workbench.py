@@ -36,8 +36,9 @@ async def workbench(
     seconds: Annotated[float, typer.Option(help="Let a command run for at most this long.")] = 60.0,
     memory_mb: Annotated[int, typer.Option(help="Let a command's processes use this much memory.")] = 2048,
     processes: Annotated[int, typer.Option(help="Let a command have this many processes at once.")] = 128,
-    output_kb: Annotated[int, typer.Option(help="Answer with at most this much text.")] = 64,
+    output_kb: Annotated[int, typer.Option(help="Answer with at most this much text.")] = 24,
     file_mb: Annotated[int, typer.Option(help="Read and write files of up to this size.")] = 10,
+    command_file_mb: Annotated[int, typer.Option(help="Let a command write files of up to this size.")] = 1024,
     audit: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append a line for each call to this file. Without it, to stderr."),
@@ -58,6 +59,13 @@ async def workbench(
         unconfined=unconfined,
         readable=tuple(readable or ()),
         audit=audit,
-        limits=Limits(seconds=seconds, memory_mb=memory_mb, processes=processes, output_kb=output_kb, file_mb=file_mb),
+        limits=Limits(
+            seconds=seconds,
+            memory_mb=memory_mb,
+            processes=processes,
+            output_kb=output_kb,
+            file_mb=file_mb,
+            command_file_mb=command_file_mb,
+        ),
     )
     await serve_workbench(settings, allow_host or [])
