@@ -36,13 +36,17 @@ WRAPPING: Final = 50
 
 READABLE_DIGITS: Final = 4300
 """Readers of JSON refuse longer numbers."""
+READABLE: Final = 200
+"""Bytes that cannot be nested too deeply with `WRAPPING` around them, nor hold such a number."""
 
 
 def _within_limit(value: dict[str, JsonValue], *, limit: int = MAX_JSON_BYTES) -> dict[str, JsonValue]:
     try:
         written = to_json(value, inf_nan_mode="constants")
         size = len(written)
-        if size > READABLE_DIGITS or any(isinstance(part, dict | list) for part in value.values()):
+        if size > READABLE and (
+            size > READABLE_DIGITS or any(isinstance(part, dict | list) for part in value.values())
+        ):
             from_json(b"[" * WRAPPING + written + b"]" * WRAPPING)  # what nobody could read back is refused
     except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
         raise PydanticCustomError("not_json", "not JSON: {reason}", {"reason": str(error)[:200]}) from None
@@ -103,10 +107,28 @@ JsonPart = Annotated[dict[str, JsonValue], AfterValidator(_beside_others)]
 """A smaller one, which fits into a `JsonObject` beside other things."""
 
 
+_set: Final = object.__setattr__
+"""Past the freeze, for what is just being made."""
+
+
 class Model(BaseModel):
     """A frozen value that refuses unknown fields, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+
+    @classmethod
+    def whole(cls, **fields: object) -> Self:
+        """Made of all its fields, which are valid already: nothing is checked or filled in."""
+        made = cls.__new__(cls)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", {*fields})
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
+        return made
+
+    def altered(self, **fields: object) -> Self:
+        """This with other fields, which are taken as they are. As `model_copy`, at a fifth of the time."""
+        return self.whole(**{**self.__dict__, **fields})
 
 
 class Record(Model, ABC):
@@ -127,7 +149,7 @@ class Record(Model, ABC):
 
     def changed(self, **fields: object) -> Self:
         """The next version of this record. `fields` are taken as they are: rules pass valid values."""
-        return self.model_copy(update={**fields, "version": self.version + 1})
+        return self.altered(**fields, version=self.version + 1)
 
 
 M = TypeVar("M", bound=Model)

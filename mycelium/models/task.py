@@ -106,9 +106,7 @@ class Task(TaskSpec, Record):
     def of(cls, spec: TaskSpec, *, id: str, created_at: datetime, **fields: object) -> Task:
         """A task as the spec wants it. All values are valid already, so nothing is checked again."""
         wanted = {name: getattr(spec, name) for name in TaskSpec.model_fields}
-        return _BLANK.model_copy(
-            update={**wanted, "id": id, "created_at": created_at, "updated_at": created_at, **fields}
-        )
+        return _BLANK.altered(**{**wanted, "id": id, "created_at": created_at, "updated_at": created_at, **fields})
 
     @property
     def key(self) -> str:

@@ -49,7 +49,7 @@ class Draft:
         where = record.kind, record.key
         before = self.puts.get(where)
         if before is not None and before.version != record.version:
-            record = record.model_copy(update={"version": before.version})
+            record = record.altered(version=before.version)
         self.puts[where] = record
         if isinstance(record, Task):
             self._note(record)

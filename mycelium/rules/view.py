@@ -93,7 +93,7 @@ class NewEvent:
 def numbered(events: Sequence[NewEvent], *, after: int, store_id: str, time: datetime) -> list[Event]:
     """The events as the log of this store has them, if the last one before has the number `after`."""
     return [
-        Event.model_construct(
+        Event.whole(
             seq=seq, id=f"{store_id}-{seq}", channel=new.channel, type=new.type, source=new.source, time=time,
             data=new.data,
         )

@@ -150,3 +150,16 @@ async def test_an_agents_new_words_count_in_the_same_group(m: Mycelium, tmp_path
     )
     assert isinstance(refused, NotClaimable)
     assert isinstance(claimed, Task)
+
+
+async def test_a_task_that_begins_to_wait_is_let_go_in_the_same_group(m: Mycelium, tmp_path: Path) -> None:
+    plain, first = [(await m.create_task("work")).id for _ in range(2)]
+    for task_id in (plain, first):
+        await m.claim_task(task_id)
+    wait = partial(m.create_task, "work", depends_on=[first])
+    complete = [partial(m.complete_task, task_id) for task_id in (plain, first)]
+    _, waiting, _ = await in_one_group(m, tmp_path / "store.db", complete[0], wait, complete[1])
+    assert isinstance(waiting, Task)
+    assert waiting.blocked
+    assert (await m.get_task(waiting.id)).blocked is False
+    assert await m.claim_task() is not None

@@ -16,7 +16,7 @@ from mycelium_worker.attempt import Attempt
 from mycelium_worker.executor import TaskFailed
 from mycelium_worker.executors.registry import Executors
 from mycelium_worker.source import Job
-from mycelium_worker.store_source import StoreJob
+from mycelium_worker.store_source import StoreJob, open_store_source
 from mycelium_worker.worker import Worker
 from tests.worker.loop import PATIENCE, Gate, NoTools, ended, work_off, working
 
@@ -416,3 +416,40 @@ async def test_leases_are_forgotten_with_their_tasks(m: Mycelium) -> None:
     await m.create_tasks(["greet"] * 50)
     await work_off(m, {"greet": greet}, concurrency=10)
     assert m.leases.current() == {}
+
+
+class Empty:
+    """A source that calls ten times and has nothing, and is slow to say so."""
+
+    name = "empty"
+    empty = True
+    connected = True
+
+    def __init__(self) -> None:
+        self.looks = self.looking = self.most = 0
+
+    async def ready(self) -> None:
+        if self.looks == 10:
+            await anyio.sleep_forever()
+
+    async def take(self) -> Job | None:
+        self.looks += 1
+        self.looking += 1
+        self.most = max(self.most, self.looking)
+        await anyio.wait_all_tasks_blocked()
+        self.looking -= 1
+        return None
+
+    async def drain(self) -> None:
+        pass
+
+
+async def test_one_slot_at_a_time_looks_where_nothing_was_while_others_work(m: Mycelium) -> None:
+    empty = Empty()
+    await m.create_tasks(["greet"] * 40)
+    async with open_store_source(m) as store:
+        worker = Worker(m, [store, empty], Executors({"greet": greet}), NoTools(), concurrency=8)
+        with anyio.fail_after(PATIENCE):
+            await worker.run(until_empty=True)
+    assert worker.tally.ended["completed"] == 40
+    assert (empty.looks, empty.most) == (10, 1)

@@ -32,9 +32,13 @@ class Remembered:
             self._texts.popitem(last=False)
 
     def recall(self, kind: type[R], key: str) -> R | None:
-        """The record, if it is remembered."""
-        text = self._texts.get((kind.kind, key))
-        return None if text is None else kind.model_validate_json(text)
+        """The record, if it is remembered: those that are asked for are remembered longest."""
+        where = (kind.kind, key)
+        text = self._texts.get(where)
+        if text is None:
+            return None
+        self._texts.move_to_end(where)
+        return kind.model_validate_json(text)
 
     def forget(self, kind: str, key: str) -> None:
         """It has changed."""

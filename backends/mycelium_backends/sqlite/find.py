@@ -33,7 +33,6 @@ from mycelium.models import (
     Workflow,
     WorkflowQuery,
     WorkflowStatus,
-    validated,
 )
 from mycelium.models.base import is_id
 
@@ -127,9 +126,8 @@ def read_events(connection: sqlite3.Connection, query: EventQuery) -> list[Event
 
 def _event(row: tuple[object, ...]) -> Event:
     seq, id, channel, type, source, time, data = row
-    return validated(
-        Event, seq=seq, id=id, channel=channel, type=type, source=source, time=time, data=from_json(str(data))
-    )
+    at = datetime.fromisoformat(str(time))
+    return Event.whole(seq=seq, id=id, channel=channel, type=type, source=source, time=at, data=from_json(str(data)))
 
 
 def read_due(connection: sqlite3.Connection, now: datetime, limit: int) -> Due:
