@@ -38,6 +38,7 @@ class Broker:
         self._publisher: Publisher | None = None
         self._out = Link(settings, f"{name} out", self._prepare, declares=declares)
         self._in = Link(settings, f"{name} in", declares=declares)
+        self._out.beside(self._in)
         self._listens = False
 
     @property
@@ -93,7 +94,8 @@ class Broker:
         Raises:
             BrokerAway: there is no connection, or it was lost before the confirm.
             Unroutable: no queue takes it.
-            QueueFull: a queue takes no more.
+            QueueFull: a queue takes no more, or has trouble of its own.
+            TooLargeForBroker: the broker takes no message of this size.
             ValueError: AMQP has no way to write this key, id or header.
         """
         publisher = self._publisher

@@ -8,10 +8,13 @@ MyceliumError
     ├── BrokerRefused       broker_refused        it answers, and will not have us: no use before somebody mends it
     ├── TopologyDiffers     topology_differs      a queue or exchange of this name was declared otherwise
     ├── Unroutable          unroutable            no queue takes messages with this routing key
-    └── QueueFull           queue_full            a queue refused the message
+    ├── QueueFull           queue_full            a queue refused the message: as a rule it is full
+    └── TooLargeForBroker   message_too_large     the broker takes no message of this size: no use trying again
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from mycelium.errors import InvalidInput, MyceliumError
 
@@ -47,9 +50,22 @@ class Unroutable(BrokerError):
 
 
 class QueueFull(BrokerError):
-    """A queue took no more; the message is in none, or in some of the queues it was for."""
+    """A queue did not take the message, which is in none, or in some of the queues it was for.
+
+    RabbitMQ does not say why: the queue is full, or, rarely, cannot keep anything now.
+    """
 
     code = "queue_full"
+
+
+class TooLargeForBroker(BrokerError):
+    """The message is larger than the broker's `max_message_size`."""
+
+    code = "message_too_large"
+
+
+LASTING: Final = (ValueError, TooLargeForBroker)
+"""Errors of a message that stay however often it is sent."""
 
 
 class BadMessage(InvalidInput):

@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
 
@@ -20,7 +20,7 @@ from mycelium_messaging import names
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.envelope import iso_8601
-from mycelium_messaging.errors import BrokerAway, QueueFull, Unroutable
+from mycelium_messaging.errors import BrokerAway, QueueFull, TooLargeForBroker, Unroutable
 from mycelium_messaging.letter import (
     AT,
     DEATHS,
@@ -55,10 +55,16 @@ IN_SIGHT: Final = 1000
 """How many letters are read to be listed, whatever few are shown."""
 AHEAD: Final = 20
 MOST: Final = 65_535
-"""How many letters are held at once: where each is settled as it comes, and where they may have to wait."""
+"""How many letters are held at once: where each is settled as it comes, and where they may have to wait.
 
-Again: TypeAlias = Callable[[Letter], Awaitable[bool]]
-"""Sees to a letter in another way than sending it again; False if it cannot."""
+AMQP has no room for a higher number than that: more are held without one.
+"""
+WITHOUT_LIMIT: Final = 0
+
+Fate: TypeAlias = Literal["seen to", "sent", "kept"]
+"""What is to become of a letter: it is done with, its message goes out again, or it stays."""
+Again: TypeAlias = Callable[[Letter], Awaitable[Fate]]
+"""Sees to a letter about a task, if it can, in another way than sending the message again."""
 
 
 async def bury(
@@ -85,6 +91,16 @@ async def bury(
             attempt += 1
             if isinstance(error, Unroutable):  # somebody has deleted the queue
                 await _mend(broker)
+        except TooLargeForBroker as error:  # it was there before the limit was: RabbitMQ may still move it itself
+            await delivery.reject()
+            log.warning(
+                "message %s of %s is a dead letter without its reason (%s): %s",
+                message_id(delivery),
+                delivery.queue,
+                code,
+                error,
+            )
+            return True
         else:
             await delivery.ack()
             log.warning(
@@ -173,12 +189,25 @@ async def list_letters(broker: Broker, limit: int = IN_SIGHT) -> Sequence[Letter
     return letters
 
 
+async def find_letters(broker: Broker, ids: Collection[str]) -> Sequence[Letter]:
+    """Those of all letters that have these ids. They stay where they are."""
+    found: list[Letter] = []
+
+    async def note(letter: Letter, _delivery: Delivery) -> None:
+        if letter.id in ids:
+            found.append(letter)
+
+    await _walk(broker, note, keeps=lambda _letter: False)
+    return found
+
+
 async def replay_letters(
     broker: Broker, wanted: Collection[str] | None, again: Again | None = None
 ) -> Sequence[Letter]:
     """Send these letters (None: all) out once more, as they came, and remove each when the broker has it.
 
-    A letter about a task goes to `again` first. What was buried twice is sent once.
+    A letter about a task goes to `again` first, and what that keeps is not among those that are returned. What was
+    buried twice is sent once.
 
     Raises:
         BrokerAway, QueueFull, Unroutable: the rest of them are still there.
@@ -190,7 +219,8 @@ async def replay_letters(
         if not _is_wanted(letter, wanted):
             return
         if letter.id not in sent:
-            await _replay(broker, letter, delivery, again)
+            if not await _replay(broker, letter, delivery, again):
+                return
             sent.add(letter.id)
         await delivery.ack()
         done.append(letter)
@@ -199,9 +229,11 @@ async def replay_letters(
     return done
 
 
-async def _replay(broker: Broker, letter: Letter, delivery: Delivery, again: Again | None) -> None:
-    if letter.task is not None and again is not None and await again(letter):
-        return
+async def _replay(broker: Broker, letter: Letter, delivery: Delivery, again: Again | None) -> bool:
+    """Whether the letter is done with."""
+    fate: Fate = "sent" if letter.task is None or again is None else await again(letter)
+    if fate != "sent":
+        return fate == "seen to"
     await broker.publish(
         letter.routing_key,
         delivery.body,
@@ -211,6 +243,7 @@ async def _replay(broker: Broker, letter: Letter, delivery: Delivery, again: Aga
         exchange=letter.exchange,  # None where it is not known: then ours
         content_type=delivery.content_type or "application/octet-stream",
     )
+    return True
 
 
 async def drop_letters(broker: Broker, wanted: Collection[str] | None) -> Sequence[Letter]:
@@ -240,7 +273,7 @@ async def _walk(
     visit: Callable[[Letter, Delivery], Awaitable[None]],
     *,
     keeps: Callable[[Letter], bool],
-    limit: int = MOST,
+    limit: float = math.inf,
     ahead: int = MOST,
 ) -> None:
     """Visit the letters that are there now, oldest first, and put back those that were not settled, in their order.
@@ -261,9 +294,10 @@ async def _walk(
     with coming, arrived:
         async with broker.channel() as channel:
             before, _ = await channel.count(queue)
-            count = min(before, limit)
+            count = int(min(before, limit))
             if count:
-                await channel.consume(queue, min(count, ahead), take, channel.close_soon)
+                prefetch = min(count, ahead) if ahead < MOST or count <= MOST else WITHOUT_LIMIT
+                await channel.consume(queue, prefetch, take, channel.close_soon)
             for _ in range(count):
                 came = None
                 with anyio.move_on_after(MISSING):  # somebody else may have taken it

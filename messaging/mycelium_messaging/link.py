@@ -14,14 +14,14 @@ from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import address_of
 from mycelium_messaging.errors import BrokerAway
-from mycelium_messaging.refusals import trouble_of
+from mycelium_messaging.refusals import stalled, trouble_of
 from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Cut, Wire, connected
 
 log = logging.getLogger("mycelium.messaging")
 
 FIRST: Final = 0.1
-LONGEST: Final = 10.0
+LONGEST: Final = 3.0
 """Seconds between two tries, at first and at most."""
 
 
@@ -50,10 +50,17 @@ class Link:
         self._wire: Wire | None = None
         self._turned = anyio.Event()
         self._lost_at: float | None = None
+        self._hurried = anyio.Event()
+        self._beside: Link | None = None
+
+    def beside(self, other: Link) -> None:
+        """Both lead to one broker: what happens to both is told once, and where one is back, so may the other be."""
+        self._beside, other._beside = other, self
 
     @property
     def connected(self) -> bool:
-        return self._wire is not None and self._wire.usable
+        """Whether it can be used, in both directions."""
+        return self._wire is not None and self._wire.usable and not self._wire.stalled
 
     async def wire(self) -> Wire:
         """The connection, once there is one."""
@@ -75,7 +82,9 @@ class Link:
                 self._missing(trouble_of(cut, self.settings))
             except MyceliumError as error:
                 self._missing(error)
-            await anyio.sleep(pauses(attempt))
+            with anyio.move_on_after(pauses(attempt)):
+                await self._hurried.wait()
+            self._hurried = anyio.Event()
             attempt += 1
 
     async def _once(self, attempt: int) -> int:
@@ -85,6 +94,7 @@ class Link:
                 await declare(wire, self.settings)
             if self._prepare is not None:
                 await self._prepare(wire)
+            wire.when_stalled(lambda: self._stalled(wire))
             self._found(wire)
             try:
                 cut = await wire.gone()
@@ -95,20 +105,43 @@ class Link:
 
     def _found(self, wire: Wire) -> None:
         address = address_of(self.settings)
-        if self._lost_at is None:
+        lost_at, self._lost_at = self._lost_at, None
+        self.trouble, self._wire = None, wire
+        if lost_at is None:
             log.info("connected to RabbitMQ at %s", address)
-        else:
-            log.warning("RabbitMQ at %s is back after %.1f s", address, time.monotonic() - self._lost_at)
-        self.trouble, self._lost_at, self._wire = None, None, wire
+        elif self._beside is None or not self._beside.lost:
+            log.warning("RabbitMQ at %s is back after %.1f s", address, time.monotonic() - lost_at)
+        if self._beside is not None:
+            self._beside.hurry()
         self._turn()
 
+    @property
+    def lost(self) -> bool:
+        return self._lost_at is not None
+
+    def hurry(self) -> None:
+        """Wait no longer for the next try."""
+        if self.lost:
+            self._hurried.set()
+
     def _missing(self, trouble: MyceliumError) -> None:
-        if self.trouble is None or self.trouble.code != trouble.code:  # not at each try
+        if trouble.code not in self._told():  # not at each try
             log.warning("%s Trying again until it works.", trouble)
         if self._lost_at is None:
             self._lost_at = time.monotonic()
         self.trouble = trouble
         self._turn()
+
+    def _told(self) -> set[str]:
+        """The codes of what keeps us or the one beside us from being connected, which were told when they came up."""
+        troubles = (self.trouble, self._beside and self._beside.trouble)
+        return {trouble.code for trouble in troubles if trouble is not None}
+
+    def _stalled(self, wire: Wire) -> None:
+        if wire.stalled:
+            self._missing(stalled(wire.stalled, self.settings))
+        else:
+            self._found(wire)
 
     def _turn(self) -> None:
         self._turned.set()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from mycelium_messaging.errors import BrokerAway, QueueFull, Unroutable
+from mycelium_messaging.errors import BrokerAway, BrokerError, QueueFull, TooLargeForBroker, Unroutable
+from mycelium_messaging.refusals import PRECONDITION_FAILED
 from mycelium_messaging.wire import Channel, Cut, Wire, properties_of
+
+_SIZES: Final = re.compile(r"message size \d+ .*\bmax size (?P<limit>\d+)")
 
 
 @dataclass(slots=True)
@@ -17,6 +23,7 @@ class Sent:
     exchange: str
     routing_key: str
     message_id: str
+    size: int
     settled: asyncio.Future[None]
     returned: bool = False
 
@@ -37,6 +44,7 @@ class Publisher:
         publisher = cls(channel, wire)
         await channel.confirm(publisher._settled, publisher._returned)
         channel.when_gone(publisher._gone)
+        wire.when_stalled(publisher._stalled)
         return publisher
 
     @property
@@ -49,10 +57,10 @@ class Publisher:
         """Send it now. What is returned, to be awaited, is done when the broker has the message for good.
 
         Raises, here or there:
-            BrokerAway, Unroutable, QueueFull
+            BrokerAway, Unroutable, QueueFull, TooLargeForBroker
             ValueError: AMQP has no way to write these properties.
         """
-        sent = Sent(exchange, routing_key, message_id, asyncio.get_running_loop().create_future())
+        sent = Sent(exchange, routing_key, message_id, len(body), asyncio.get_running_loop().create_future())
         try:
             self._channel.publish(exchange, routing_key, body, properties_of(message_id, **properties))
         except Cut as cut:
@@ -106,13 +114,47 @@ class Publisher:
                 sent.returned = True
                 return
 
+    def _stalled(self) -> None:
+        """Nobody waits longer for a broker that takes nothing; what is on its way may arrive all the same."""
+        if self._wire.stalled:
+            self._end(lambda _sent: _alarm(self._wire.stalled))
+
     def _gone(self, cut: Cut) -> None:
+        limit = _limit_in(cut)
+        self._end(lambda sent: _lost(cut) if sent.size <= limit else _too_large(sent, limit))
+        self._wire.close_soon(cut if cut.code == PRECONDITION_FAILED else None)
+
+    def _end(self, why: Callable[[Sent], BrokerError]) -> None:
         lost, self._sent = self._sent, {}
         for sent in lost.values():
             if not sent.settled.done():
-                sent.settled.set_exception(_lost(cut))
+                sent.settled.set_exception(why(sent))
         self._all_settled.set()
-        self._wire.close_soon()
+
+
+def _alarm(why: str) -> BrokerAway:
+    return BrokerAway(
+        f"The broker takes no messages now: memory or disk alarm ({why}).",
+        hint="Publish it again when it does; it may arrive twice.",
+    )
+
+
+def _limit_in(cut: Cut) -> float:
+    """The size of message up to which this cut is none of its doing."""
+    found = _SIZES.search(cut.text) if cut.code == PRECONDITION_FAILED else None
+    return int(found["limit"]) if found else math.inf
+
+
+def _too_large(sent: Sent, limit: float) -> BrokerError:
+    return TooLargeForBroker(
+        f"RabbitMQ takes no message of {sent.size} bytes, its limit is {limit:.0f}.",
+        hint="Raise max_message_size in rabbitmq.conf, or send less; the same message will not do.",
+        routing_key=sent.routing_key,
+        exchange=sent.exchange,
+        message_id=sent.message_id,
+        size=sent.size,
+        limit=int(limit),
+    )
 
 
 def _lost(cut: Cut) -> BrokerAway:
@@ -133,8 +175,9 @@ def _unroutable(sent: Sent) -> Unroutable:
 
 def _full(sent: Sent) -> QueueFull:
     return QueueFull(
-        f"A queue for {sent.routing_key!r} takes no more.",
-        hint="Try again later; `mycelium topology` shows how full the queues are, rabbitmq.max_length is their limit.",
+        f"RabbitMQ has not kept a message for {sent.routing_key!r}: a queue takes no more, or has trouble of its own.",
+        hint="Try again later. `mycelium topology` shows how full the queues are, of which rabbitmq.max_length is the "
+        "limit; where none is full, RabbitMQ's log says more.",
         routing_key=sent.routing_key,
         exchange=sent.exchange,
         message_id=sent.message_id,

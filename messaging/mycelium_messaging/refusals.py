@@ -19,12 +19,13 @@ INTERNAL_ERROR: Final = 541
 
 SETTINGS: Final = {
     "x-queue-type": "rabbitmq.queue_type",
+    "x-dead-letter-strategy": "rabbitmq.queue_type",  # which only quorum queues have
     "x-message-ttl": "rabbitmq.message_ttl_seconds (of which RabbitMQ has thousandths)",
     "x-max-length": "rabbitmq.max_length",
 }
 """Which setting an argument comes from."""
 _ARGUMENT: Final = re.compile(
-    r"inequivalent arg '(?P<arg>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']*)' in vhost '[^']*': "
+    r"inequivalent arg '(?P<arg>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']*)' in vhost '(?P<vhost>[^']*)': "
     r"received (?P<wanted>.*?) but current is (?P<found>.*)",
     re.DOTALL,
 )
@@ -51,6 +52,12 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
             hint="`mycelium topology --declare` makes the exchanges and queues.",
             address=address,
         )
+    if cut.code == PRECONDITION_FAILED:
+        return BrokerAway(
+            f"RabbitMQ at {address} would not take what was published: {cut.text}.",
+            hint="Whoever published that is told; the connection is made anew.",
+            address=address,
+        )
     if cut.code == INTERNAL_ERROR:  # also what whoever consumes gets while others declare that very queue
         return BrokerAway(
             f"RabbitMQ at {address} ended the connection for trouble of its own: {cut.text.rstrip('.')}.",
@@ -70,6 +77,16 @@ def trouble_of(cut: Cut, settings: RabbitMQ) -> BrokerError:
     )
 
 
+def stalled(why: str, settings: RabbitMQ) -> BrokerAway:
+    """Why nothing can be published although there is a connection."""
+    address = address_of(settings)
+    return BrokerAway(
+        f"RabbitMQ at {address} takes no messages now: memory or disk alarm ({why}).",
+        hint="Give it memory or disk, or empty its queues: `rabbitmqctl status` shows its alarms.",
+        address=address,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What the broker has otherwise than we want it; `argument` is empty where it did not say that."""
@@ -79,6 +96,8 @@ class Difference:
     wanted: str
     found: str
     says: str
+    kind: str = "queue"
+    vhost: str = "/"
 
     def __str__(self) -> str:
         if not self.argument:
@@ -91,7 +110,8 @@ def difference_in(text: str) -> Difference:
     found = _ARGUMENT.search(text)
     if found is None:
         return Difference("", "", "", "", text.removeprefix("PRECONDITION_FAILED - "))
-    return Difference(found["name"], found["arg"], _plain(found["wanted"]), _plain(found["found"]), text)
+    wanted, there = _plain(found["wanted"]), _plain(found["found"])
+    return Difference(found["name"], found["arg"], wanted, there, text, found["kind"], found["vhost"])
 
 
 def _plain(value: str) -> str:
@@ -113,10 +133,21 @@ def differing(text: str) -> TopologyDiffers:
     )
 
 
-def remedy_for(*differences: Difference) -> str:
-    """What to do about them: RabbitMQ changes no arguments of what is there."""
-    away = "Delete it once it is empty, and `mycelium topology --declare` makes it anew"
+def remedy_for(*differences: Difference, messages: int | None = None) -> str:
+    """What to do about those of one queue or exchange: RabbitMQ changes no arguments of what is there."""
+    away = f"{_deleting(differences[0], messages)}, and `mycelium topology --declare` makes it anew"
     settings = [SETTINGS.get(each.argument) for each in differences]
     if None in settings:
         return f"{away}."
-    return f"{away}; or set {' and '.join(filter(None, settings))} to match."
+    return f"{away}; or set {' and '.join(dict.fromkeys(filter(None, settings)))} to match."
+
+
+def _deleting(difference: Difference, messages: int | None) -> str:
+    if difference.kind == "exchange":  # for which rabbitmqctl has no command
+        return "Delete it on RabbitMQ's management page"
+    vhost = "" if difference.vhost == "/" else f" -p {difference.vhost}"
+    how = f"`rabbitmqctl delete_queue{vhost} {difference.name or 'NAME'}`, or RabbitMQ's management page"
+    if messages == 0:
+        return f"It is empty: delete it ({how})"
+    waits = "it is empty" if messages is None else f"nothing waits there any more, {messages} now"
+    return f"Delete it once {waits} ({how})"

@@ -46,9 +46,8 @@ class Topology:
 def topology_of(settings: RabbitMQ) -> Topology:
     """What these settings ask for."""
     exchange, letters = settings.exchange, names.dead_letter_exchange(settings)
-    arguments = _arguments(settings, letters)
     queues = [
-        Queue(names.queue(settings, suffix), exchange, bindings, arguments)
+        Queue(names.queue(settings, suffix), exchange, bindings, _arguments(settings, suffix))
         for suffix, bindings in names.BINDINGS.items()
     ]
     buried = {"x-queue-type": settings.queue_type, "x-max-length": DEAD_LETTERS_MAX, "x-overflow": "drop-head"}
@@ -58,14 +57,16 @@ def topology_of(settings: RabbitMQ) -> Topology:
     )
 
 
-def _arguments(settings: RabbitMQ, letters: str) -> dict[str, Any]:
+def _arguments(settings: RabbitMQ, suffix: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "x-queue-type": settings.queue_type,
         "x-message-ttl": settings.message_ttl_seconds * 1000,
         "x-max-length": settings.max_length,
         "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": letters,
     }
+    if suffix not in names.ASKED_OF_US:
+        return arguments
+    arguments["x-dead-letter-exchange"] = names.dead_letter_exchange(settings)
     if settings.queue_type == "quorum":  # kept until the dead-letter queue has confirmed it; a classic queue cannot
         arguments["x-dead-letter-strategy"] = "at-least-once"
     return arguments

@@ -266,15 +266,47 @@ class Wire:
         self._patience = patience
         self._waits = Waits(patience)
         self._gone = anyio.Event()
+        self._why: Cut | None = None
+        self._blocked: asyncio.TimerHandle | None = None
+        self._when_stalled: list[Callable[[], None]] = []
+        self.stalled = ""
+        """Why the broker has not taken what is published for longer than our patience; empty while it does."""
         connection.add_on_close_callback(self._closed)
+        connection.add_on_connection_blocked_callback(self._block)
+        connection.add_on_connection_unblocked_callback(self._unblock)
 
     @property
     def usable(self) -> bool:
         return bool(self._connection.is_open)
 
     def _closed(self, _connection: Pika, reason: BaseException) -> None:
-        self._waits.end(cut_by(reason))
+        self._waits.end(self._why or cut_by(reason))
+        if self._blocked is not None:
+            self._blocked.cancel()
         self._gone.set()
+
+    def when_stalled(self, tell: Callable[[], None]) -> None:
+        """Have this called whenever `stalled` changes."""
+        self._when_stalled.append(tell)
+
+    def _block(self, _connection: Pika, frame: Pika) -> None:
+        """The broker reads no more of this connection; it says so to whoever publishes."""
+        if self._blocked is None:
+            self._blocked = asyncio.get_running_loop().call_later(
+                self._patience, self._stall, str(frame.method.reason) or "it does not say why"
+            )
+
+    def _unblock(self, _connection: Pika, _frame: Pika) -> None:
+        if self._blocked is not None:
+            self._blocked.cancel()
+            self._blocked = None
+        if self.stalled:
+            self._stall("")
+
+    def _stall(self, why: str) -> None:
+        self.stalled = why
+        for tell in self._when_stalled:
+            tell()
 
     async def gone(self) -> Cut:
         """Return when it is gone, with the reason."""
@@ -285,8 +317,10 @@ class Wire:
         (channel,) = await self._waits.answer(lambda done: self._connection.channel(on_open_callback=done))
         return Channel(channel, self._patience)
 
-    def close_soon(self) -> None:
+    def close_soon(self, why: Cut | None = None) -> None:
+        """Close it; `why` is told to whoever asks what has ended it."""
         if self._connection.is_open:
+            self._why = why
             self._connection.close()
 
     async def close(self) -> None:
@@ -320,14 +354,29 @@ async def _connect(settings: RabbitMQ, name: str) -> Wire:
 
     greeting: list[Pika] = []
 
-    class Remembered(AsyncioConnection):  # pika shows a connection only when it is open
+    class Gathering(AsyncioConnection):
+        """Is remembered before it is open, which is when pika shows it. Sends what one turn of the loop says as one."""
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._said: list[bytes] = []  # pika would make a call of the system for each part of each message
             super().__init__(*args, **kwargs)
             greeting.append(self)
 
+        def _adapter_emit_data(self, data: bytes) -> None:
+            if not self._said:
+                asyncio.get_running_loop().call_soon(self._emit_all)
+            self._said.append(data)
+
+        def _emit_all(self) -> None:
+            data = b"".join(self._said)
+            self._said.clear()
+            if not self.is_closed:
+                sender: Pika = super()
+                sender._adapter_emit_data(data)  # noqa: SLF001  pika's own adapters are made by overriding this
+
     made: asyncio.Future[Pika] = asyncio.get_running_loop().create_future()
     parameters = await anyio.to_thread.run_sync(_parameters, settings, name)
-    attempt: Pika = Remembered.create_connection([parameters], made.set_result)
+    attempt: Pika = Gathering.create_connection([parameters], made.set_result)
     try:
         found = await asyncio.shield(made)
     except asyncio.CancelledError:

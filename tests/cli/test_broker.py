@@ -4,8 +4,10 @@ from contextlib import closing
 
 import pika
 import pytest
+from anyio import to_thread
 
-from tests.cli.conftest import Command
+from mycelium import Mycelium
+from tests.cli.conftest import Command, Said
 from tests.support.rabbitmq import Names
 
 VARIABLES = ("HOST", "PORT", "EXCHANGE", "QUEUE_PREFIX")
@@ -64,6 +66,21 @@ def test_every_difference_is_named_with_what_to_do(command: Command, corner: Nam
     assert "rabbitmq.max_length" in tasks["remedy"]
 
 
+def test_queues_of_the_other_kind_and_how_to_be_rid_of_them(command: Command, corner: Names) -> None:
+    command.succeed("topology", "--declare")
+    with closing(corner.server.plain()) as connection:
+        connection.channel().basic_publish(corner.name, "task.completed", b"")
+    classic = ["--set", "rabbitmq.queue_type=classic", "topology"]
+    line = command.fail(1, *classic, "--declare")
+    assert "rabbitmq.queue_type" in line
+    assert f"`rabbitmqctl delete_queue {corner.name}.agent_tasks`" in line
+    queues = command(*classic, "--json").data["queues"]
+    remedies = {each["name"].removeprefix(f"{corner.name}."): each["remedy"] for each in queues}
+    assert all("rabbitmq.queue_type to match" in remedy for remedy in remedies.values())
+    assert remedies["agent_tasks"].startswith("It is empty: delete it (`rabbitmqctl delete_queue ")
+    assert remedies["agent_responses"].startswith("Delete it once nothing waits there any more, 1 now")
+
+
 def test_a_queue_of_another_program_is_compared_too(command: Command, corner: Names) -> None:
     with closing(corner.server.plain()) as connection:
         connection.channel().queue_declare(f"{corner.name}.agent_tasks", durable=True)
@@ -100,9 +117,9 @@ def test_a_broker_that_is_away_or_refuses(command: Command, monkeypatch: pytest.
 def test_letters_stay_where_they_are_until_they_are_replayed_or_dropped(command: Command, corner: Names) -> None:
     command.succeed("topology", "--declare")
     assert command.succeed("dead-letters").rows == []
-    send(corner, "task.completed", b'{"n": 1}', "m-1")
+    send(corner, "task.created", b'{"n": 1}', "m-1")
     wait_for_letters(command, 1)
-    send(corner, "task.completed", b'{"n": 2}', "m-2")
+    send(corner, "task.created", b'{"n": 2}', "m-2")
     wait_for_letters(command, 2)
     for _ in range(3):
         rows = command.succeed("dead-letters").rows
@@ -110,12 +127,12 @@ def test_letters_stay_where_they_are_until_they_are_replayed_or_dropped(command:
     said = command.succeed("dead-letters", "--limit", "1", "--json").data
     assert (said["total"], said["reasons"], len(said["letters"])) == (2, {"expired": 2}, 1)
     shown = dict(command.succeed("dead-letters", "show", "m-2").rows)
-    assert (shown["begins"], shown["routing key"]) == ('{"n": 2}', "task.completed")
+    assert (shown["begins"], shown["routing key"]) == ('{"n": 2}', "task.created")
     assert command.succeed("dead-letters", "replay", "m-2").rows[0][0] == "m-2"
     (letter,) = command.succeed("dead-letters", "--json").data["letters"]
     assert letter["id"] == "m-1"
     with closing(corner.server.plain()) as connection:
-        _, properties, body = connection.channel().basic_get(f"{corner.name}.agent_responses", auto_ack=True)
+        _, properties, body = connection.channel().basic_get(f"{corner.name}.agent_tasks", auto_ack=True)
     assert (body, properties.message_id) == (b'{"n": 2}', "m-2")
     assert {name for name in properties.headers if name.startswith(("x-mycelium", "x-death"))} == {
         "x-mycelium-replayed"
@@ -136,3 +153,53 @@ def test_what_is_asked_for_must_be_clear_and_there(command: Command) -> None:
 
 def test_letters_where_nothing_is_declared(command: Command) -> None:
     assert "--declare" in command.fail(1, "dead-letters")
+
+
+def test_any_letter_can_be_shown(command: Command, corner: Names) -> None:
+    command.succeed("topology", "--declare")
+    with closing(corner.server.plain()) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for number in range(1100):
+            properties = pika.BasicProperties(message_id=f"m-{number}")
+            channel.basic_publish("", f"{corner.name}.dead_letters", b"{}", properties)
+    assert command.succeed("dead-letters", "--json").data["total"] == 1100
+    command.succeed("dead-letters", "drop", "m-7")
+    for name in ("m-1", "m-550", "m-1099"):
+        assert dict(command.succeed("dead-letters", "show", name).rows)["letter"] == name
+
+
+async def test_a_task_that_cannot_begin_anew_keeps_its_letter(command: Command, corner: Names) -> None:
+    def bury(task: str) -> None:
+        with closing(corner.server.plain()) as connection:
+            headers = {"x-mycelium-reason": "task_failed", "x-mycelium-task": task}
+            properties = pika.BasicProperties(message_id=f"about-{task}", headers=headers)
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish("", f"{corner.name}.dead_letters", b"{}", properties)
+
+    def replay(*which: str) -> Said:
+        return command("dead-letters", "replay", *which)
+
+    await to_thread.run_sync(command.succeed, "topology", "--declare")
+    async with Mycelium.open(command.url, agent="ada") as m:
+        workflow = await m.create_workflow("release", [{"name": "bad", "max_attempts": 1}, "good"], mode="parallel")
+        bad, good = f"{workflow.id}.bad", f"{workflow.id}.good"
+        await m.claim_task(bad)
+        await m.fail_task(bad, {"error": "no"}, retry=False)
+        done = await m.create_task("done")
+        await m.claim_task(done.id)
+        await m.complete_task(done.id)
+        for task in (bad, done.id):
+            await to_thread.run_sync(bury, task)
+        said = await to_thread.run_sync(replay, f"about-{bad}")
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith("illegal_transition:")  # the workflow goes on
+        said = await to_thread.run_sync(replay, "--all")
+        assert (said.code, [row[0] for row in said.rows]) == (1, [f"about-{done.id}"])
+        assert said.err.startswith("illegal_transition:")
+        await m.claim_task(good)
+        await m.complete_task(good)
+        said = await to_thread.run_sync(replay, "--all")
+        assert (said.code, [row[0] for row in said.rows]) == (0, [f"about-{bad}"])
+        assert (await m.get_task(bad)).status == "pending"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import mycelium_worker
 from mycelium.models import Task
 from mycelium_server.demo.analysis import FILES, KINDS, TOOL
 from tests.demo.running import Demo, demo_running
@@ -50,6 +51,22 @@ async def test_a_worker_that_is_killed_is_replaced_and_nothing_is_missing(tmp_pa
         assert {task.status for task in await analyses(demo)} == {"completed"}
         assert (await demo.m.get_task(str(first))).attempt == 2
     assert "Not analysed" not in demo.report
+
+
+async def test_a_worker_whose_tools_do_not_start_is_not_waited_for(tmp_path: Path) -> None:
+    broken = tmp_path / "broken" / "mycelium_worker"
+    broken.mkdir(parents=True)
+    ours = Path(mycelium_worker.__file__).parent
+    (broken / "__init__.py").write_text(
+        f"__path__ = [{str(ours)!r}]\nimport sys\nsys.modules['mycelium_worker.executors.tool'] = None\n"
+    )
+    async with demo_running(tmp_path, pace=0, PYTHONPATH=str(broken.parent)) as demo:
+        code, said = await demo.ended()
+        assert {task.status for task in await analyses(demo)} == {"failed", "cancelled"}
+    assert code == 1
+    assert "The survey failed: some of its tasks failed." in said
+    assert "the task failed: The executor" in demo.report
+    assert "| Python files | 9 |" in demo.report
 
 
 async def test_without_a_worker_that_can_live_the_report_says_what_is_missing(tmp_path: Path) -> None:

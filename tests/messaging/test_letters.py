@@ -8,11 +8,20 @@ import anyio
 import pika
 import pytest
 
+from mycelium_messaging import letters as letters_module
 from mycelium_messaging import link
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.letter import Letter
-from mycelium_messaging.letters import bury, count_letters, drop_letters, list_letters, replay_letters
+from mycelium_messaging.letters import (
+    Fate,
+    bury,
+    count_letters,
+    drop_letters,
+    find_letters,
+    list_letters,
+    replay_letters,
+)
 from tests.messaging.test_connection import PATIENCE, comes_true, connected, publish, taken, waiting
 from tests.messaging.test_faults import through
 from tests.support.rabbitmq import Names
@@ -171,17 +180,21 @@ async def test_listing_changes_neither_number_nor_order(corner: Names) -> None:
 async def test_a_letter_about_a_task_is_for_whoever_can_try_the_task_again(corner: Names) -> None:
     asked: list[str | None] = []
 
-    async def again(letter: Letter) -> bool:
+    fates: dict[str | None, Fate] = {"task-1": "seen to", "task-2": "sent", "task-3": "kept"}
+
+    async def again(letter: Letter) -> Fate:
         asked.append(letter.task)
-        return letter.task == "task-1"
+        return fates[letter.task]
 
     async with connected(corner.settings()) as broker:
-        for task in ("task-1", "task-2", None):
+        for task in (*fates, None):
             send(corner, b"{}", message_id=f"m-{task}")
             await bury_next(broker, corner, task=task)
         assert len(await replay_letters(broker, None, again)) == 3
-    assert asked == ["task-1", "task-2"]
-    assert (waiting(corner, "agent_tasks"), waiting(corner, "dead_letters")) == (2, 0)
+        (kept,) = await list_letters(broker)
+    assert asked == ["task-1", "task-2", "task-3"]
+    assert kept.task == "task-3"
+    assert waiting(corner, "agent_tasks") == 2
 
 
 async def test_a_burial_waits_for_a_broker_that_is_away(corner: Names) -> None:
@@ -204,3 +217,33 @@ async def test_a_grave_that_was_deleted_is_dug_again(corner: Names) -> None:
         send(corner, b"hello", message_id="m-1")
         await bury_next(broker, corner)
         assert await count_letters(broker) == 1
+
+
+QUEUES = ("agent_tasks", "agent_coordination.intake", "system_events.intake", "agent_responses", "system_events",
+          "user_notifications", "agent_coordination")  # fmt: skip
+
+
+async def test_only_what_is_asked_of_us_becomes_a_letter_when_nobody_takes_it(corner: Names) -> None:
+    async with connected(corner.settings()) as broker:
+        for suffix in QUEUES:
+            await broker.publish(corner.queue(suffix), b"{}", message_id=suffix, exchange="", expiration=1)
+        for suffix in QUEUES:
+            await comes_true(corner, suffix, 0)
+        await comes_true(corner, "dead_letters", 3)
+        letters = await list_letters(broker)
+    assert {each.id for each in letters} == set(QUEUES[:3])
+    assert {each.reason for each in letters} == {"expired"}
+
+
+async def test_a_letter_is_found_and_dropped_however_many_there_are(
+    corner: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(corner.settings()) as broker:
+        for number in range(30):
+            await broker.publish(corner.queue("dead_letters"), b"{}", message_id=str(number), exchange="")
+        for name, few in (("IN_SIGHT", 10), ("MOST", 20)):  # the number that a consumer may have at once, too
+            monkeypatch.setattr(letters_module, name, few)
+        assert [each.id for each in await find_letters(broker, ["29", "3", "none"])] == ["3", "29"]
+        assert [each.id for each in await drop_letters(broker, ["28"])] == ["28"]
+        assert [each.id for each in await find_letters(broker, ["28", "29"])] == ["29"]
+        await comes_true(corner, "dead_letters", 29)

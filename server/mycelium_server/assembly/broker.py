@@ -29,7 +29,7 @@ def remedy(standing: Standing) -> str:
 
     if standing.state == "missing":
         return "`mycelium topology --declare` makes it."
-    return remedy_for(*standing.differences) if standing.differences else ""
+    return remedy_for(*standing.differences, messages=standing.messages) if standing.differences else ""
 
 
 async def dead_letters(settings: RabbitMQ) -> tuple[Sequence[Letter], int]:
@@ -39,6 +39,14 @@ async def dead_letters(settings: RabbitMQ) -> tuple[Sequence[Letter], int]:
     async with _visit(settings) as broker:
         there = await count_letters(broker)
         return await list_letters(broker), there
+
+
+async def letters_named(settings: RabbitMQ, ids: Collection[str]) -> Sequence[Letter]:
+    """Those of all dead letters that have these ids."""
+    from mycelium_messaging.letters import find_letters
+
+    async with _visit(settings) as broker:
+        return await find_letters(broker, ids)
 
 
 async def replay(settings: RabbitMQ, ids: Collection[str] | None, again: Again | None = None) -> Sequence[Letter]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -73,8 +73,14 @@ async def dead_letters(
         await _look(settings, action, ids, limit, as_json=as_json)
         return
     chosen = _chosen(action, ids, all_of_them)
-    done = await (_drop(settings, chosen) if action == "drop" else _replay(settings, chosen, backend))
-    _tell(done, chosen, as_json=as_json)
+    if action == "drop":
+        _tell(await _drop(settings, chosen), chosen, as_json=as_json)
+        return
+    done, refusals = await _replay(settings, chosen, backend)
+    if done or not refusals:
+        _tell(done, None if refusals else chosen, as_json=as_json)
+    for each in refusals:
+        raise each
 
 
 def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequence[str] | None:
@@ -84,7 +90,7 @@ def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequen
 
 
 async def _look(settings: RabbitMQ, action: str, ids: Sequence[str] | None, limit: int, *, as_json: bool) -> None:
-    from mycelium_server.assembly.broker import dead_letters
+    from mycelium_server.assembly.broker import dead_letters, letters_named
     from mycelium_server.cli.output import show, show_fields
 
     if action == "list":
@@ -93,9 +99,7 @@ async def _look(settings: RabbitMQ, action: str, ids: Sequence[str] | None, limi
         return
     if not ids:
         raise Usage("Which letters to show is not clear.", hint="Name their ids.")
-    letters, _ = await dead_letters(settings)
-    found = _named(letters, ids)
-    for each in found:
+    for each in _named(await letters_named(settings, ids), ids):
         show_fields(fields_of_letter(each), each.model_dump(mode="json"), as_json=as_json)
 
 
@@ -105,24 +109,33 @@ async def _drop(settings: RabbitMQ, ids: Collection[str] | None) -> Sequence[Let
     return await drop(settings, ids)
 
 
-async def _replay(settings: RabbitMQ, ids: Collection[str] | None, backend: str) -> Sequence[Letter]:
-    """Send letters out again; tasks that failed for good begin anew in the store, which then announces them."""
+async def _replay(
+    settings: RabbitMQ, ids: Collection[str] | None, backend: str
+) -> tuple[Sequence[Letter], Sequence[IllegalTransition]]:
+    """Send letters out again; tasks that failed for good begin anew in the store, which then announces them.
+
+    The letters of those that cannot begin anew stay where they are; why not is returned beside what was replayed.
+    """
     from mycelium_server.assembly.broker import replay
     from mycelium_server.cli.options import opened
 
-    async def again(letter: Letter) -> bool:
+    refusals: list[IllegalTransition] = []
+
+    async def again(letter: Letter) -> Literal["seen to", "sent", "kept"]:
         if letter.task is None or letter.reason != "task_failed":
-            return False
+            return "sent"
         async with opened(backend) as m:
             try:
                 await m.retry_task(letter.task)
             except NotFound:
-                return False  # then it is the message alone that there is
-            except IllegalTransition:
-                return True  # somebody has seen to it already
-        return True
+                return "sent"  # then it is the message alone that there is
+            except IllegalTransition as error:
+                if (await m.get_task(letter.task)).status == "failed":
+                    refusals.append(error)
+                    return "kept"
+        return "seen to"  # by us, or by somebody before
 
-    return await replay(settings, ids, again)
+    return await replay(settings, ids, again), refusals
 
 
 def _tell(done: Sequence[Letter], ids: Collection[str] | None, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
@@ -30,6 +31,8 @@ class Follower:
         self._state = state
         self._tell = tell
         self._gathered = anyio.Event()
+        self._unfit = anyio.Event()
+        """The worker failed so often that the store gives it nothing more for minutes."""
         self.signal = 0
         """The signal that ended it, if one did."""
 
@@ -47,6 +50,8 @@ class Follower:
         async for event in self._m.follow_events(after=after):
             if (happening := self._state.apply(event)) is not None:
                 self._tell(happening)
+            if any(agent.status == "error" and not agent.awaited for agent in self._state.agents.values()):
+                self._unfit.set()
             if self._state.gathered:
                 self._gathered.set()
             if self._state.outcome is not None:
@@ -62,7 +67,9 @@ class Follower:
         tasks.cancel_scope.cancel()
 
     async def _worker(self, worker: Hired) -> None:
-        await worker.lost()
+        async with anyio.create_task_group() as either:
+            for end in (worker.lost, self._unfit.wait):
+                either.start_soon(_then_cancel, end, either)
         for task in await self._m.get_tasks(list(self._state.tasks)):
             if task.type == TOOL and task.open:
                 # Nobody else does these, and the report waits for them, to say what is missing.
@@ -73,3 +80,8 @@ class Follower:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             self.signal = await anext(aiter(signals))
         tasks.cancel_scope.cancel()
+
+
+async def _then_cancel(end: Callable[[], Awaitable[object]], tasks: TaskGroup) -> None:
+    await end()
+    tasks.cancel_scope.cancel()
