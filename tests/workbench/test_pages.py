@@ -247,9 +247,12 @@ async def test_browser_shows_the_page_and_goes_nowhere_else(web: Site, reader: W
 @pytest.mark.usefixtures("browser")
 async def test_browser_ends_with_its_page_whatever_that_does(web: Site, root: Path) -> None:
     web.put("/busy", "<script>document.title = 'x'; while (true) {}</script>")
-    async with working(root, Limits(page_seconds=4), allowed_hosts=allowed(web)) as bench:
-        assert (await bench.refused("browse_page", url=f"{web.url}/busy", screenshot=True))["code"] == "timed_out"
-    assert web.asked == ["/busy"]
+    async with working(root, allowed_hosts=allowed(web)) as bench, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: bench.call("browse_page", url=f"{web.url}/busy", screenshot=True))
+        with anyio.fail_after(60):
+            while "/busy" not in web.asked:  # noqa: ASYNC110  a browser asks for it
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()
     assert not [each for each in Path("/proc").glob("[0-9]*/environ") if _is_of_this_test(each)]
 
 

@@ -62,7 +62,7 @@ async def run_command(
     seconds: Annotated[Number | None, Field(description="Time limit", gt=0)] = None,
     stdin: str = "",
 ) -> Reply:
-    """Run a shell command in the folder. Its processes end with it; background ones are not kept. {holds}"""
+    """Run a shell command in the folder. Its processes end with it; background ones are not kept. {holds}."""
     _check(command, stdin)
     limit = min(seconds or bench.limits.seconds, bench.limits.seconds)
     where = bench.folder.check_folder(cwd)

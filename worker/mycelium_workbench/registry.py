@@ -78,7 +78,7 @@ class Tool:
         return create_model(self.name, __base__=Arguments, **fields)
 
     def listed(self, holds: str) -> mcp_types.Tool:
-        """The tool as `tools/list` shows it. `holds` is what holds for commands, where its description says `{holds}`."""
+        """The tool as `tools/list` shows it, with what `holds` for commands in the place of `{holds}`."""
         schema = self.arguments.model_json_schema(schema_generator=_Terse)
         kept = {key: value for key, value in schema.items() if key in {"properties", "required", "$defs"}}
         return mcp_types.Tool(

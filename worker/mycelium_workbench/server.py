@@ -42,7 +42,7 @@ LISTING_KEEPS: Final = CacheHint(ttl_ms=3_600_000, scope="public")
 def build_server(settings: Settings, *, version: str = "0") -> Server[Bench]:
     """An MCP server for one client's work on `settings.root`."""
     network = "on" if settings.network else "off"
-    listed = [tool.listed(f"At most {settings.limits.seconds:g} s; network {network}.") for tool in TOOLS]
+    listed = [tool.listed(f"At most {settings.limits.seconds:g} s; network {network}") for tool in TOOLS]
     by_name = {tool.name: tool for tool in TOOLS}
     audit = Audit(settings.audit)
 

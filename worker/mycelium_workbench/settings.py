@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mycelium_workbench.errors import InvalidInput
-from mycelium_workbench.own import guarded, is_within
 
 KILO = 1024
 MEGA = 1024 * 1024
@@ -79,6 +78,8 @@ class Settings:
         Raises:
             InvalidInput: naming it.
         """
+        from mycelium_workbench.own import guarded, is_within  # helpers, which start often, do without
+
         root = Path(os.path.realpath(self.root))
         if not root.is_dir() or root == Path(root.anchor):
             raise InvalidInput(f"{self.root} is no folder to work in.", hint="Name one below the root of the system.")
