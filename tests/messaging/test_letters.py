@@ -112,7 +112,8 @@ async def test_what_has_an_id_in_its_envelope_alone_is_called_by_that(corner: Na
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[1]", b'{"id": 7}', b'{"id": ""}', b'{"id": "\\ud800"}', b'{"id": "a\\nb"}', b'{"id": "%s"}' % (b"x" * 256)],
+    [b"", b"[1]", b'{"id": 7}', b'{"id": ""}', b'{"id": "\\ud800"}', b'{"id": "a\\nb"}',
+     b'{"id": "%s"}' % (b"x" * 256)],
 )  # fmt: skip
 async def test_an_id_that_amqp_has_no_room_for_is_none(corner: Names, body: bytes) -> None:
     async with connected(corner.settings()) as broker:
