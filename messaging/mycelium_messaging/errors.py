@@ -14,6 +14,8 @@ MyceliumError
 
 from __future__ import annotations
 
+from typing import Final
+
 from mycelium.errors import InvalidInput, MyceliumError
 
 
@@ -60,6 +62,10 @@ class TooLargeForBroker(BrokerError):
     """The message is larger than the broker's `max_message_size`."""
 
     code = "message_too_large"
+
+
+LASTING: Final = (ValueError, TooLargeForBroker)
+"""Errors of a message that stay however often it is sent."""
 
 
 class BadMessage(InvalidInput):

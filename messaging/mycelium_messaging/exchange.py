@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.names import dead_letter_exchange
@@ -20,22 +20,22 @@ class BrokerExchange:
     def connected(self) -> bool:
         return self._broker.connected
 
-    async def wait_connected(self) -> None:
-        await self._broker.wait_connected()
-
-    async def send(self, messages: Sequence[Outgoing]) -> None:
-        """Publish all of these, and return when every one is confirmed. Raises the first that went wrong."""
-        under_way: list[asyncio.Future[None]] = []
-        failures: list[BaseException] = []
+    async def send(self, messages: Sequence[Outgoing]) -> Mapping[str, Exception]:
+        """Publish all of these, and return when each is confirmed or refused: by id, why those that were."""
+        under_way: dict[str, asyncio.Future[None]] = {}
+        refused: dict[str, Exception] = {}
         for message in messages:
             try:
-                under_way.append(self._publish(message))
-            except Exception as error:  # noqa: BLE001 - it is raised below, when all others have been confirmed
-                failures.append(error)
-        settled = await asyncio.gather(*under_way, return_exceptions=True)
-        failures += [error for error in settled if error is not None]
-        if failures:
-            raise failures[0]
+                under_way[message.message_id] = self._publish(message)
+            except Exception as error:  # noqa: BLE001 - it is told, when all others have been confirmed
+                refused[message.message_id] = error
+        settled = await asyncio.gather(*under_way.values(), return_exceptions=True)
+        for key, outcome in zip(under_way, settled, strict=True):
+            if isinstance(outcome, Exception):
+                refused[key] = outcome
+            elif outcome is not None:
+                raise outcome
+        return refused
 
     def _publish(self, message: Outgoing) -> asyncio.Future[None]:
         return self._broker.publish(

@@ -16,7 +16,7 @@ import anyio
 
 from mycelium import Mycelium, MyceliumError
 from mycelium.errors import Conflict, NotClaimable, StoreError
-from mycelium.models import Task
+from mycelium.models import Task, TaskSpec
 from mycelium.models.trigger import Then, When
 from mycelium.rules import Received
 from mycelium_messaging.asked import AskedFor, asked_for
@@ -33,7 +33,9 @@ from mycelium_messaging.roster import Roster
 log = logging.getLogger("mycelium.messaging")
 
 PAUSE: Final = 1.0
-"""Seconds before a message goes back to its queue that this worker cannot take now and another one may."""
+"""Seconds before a message goes back to its queue whose task another worker does."""
+LONG_PAUSE: Final = 10.0
+"""The same where this worker gets no work for now, as after many failures: it holds up nobody else meanwhile."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,9 @@ class MessageJob:
 
     async def settle(self) -> None:
         await self.delivery.ack()
+
+    async def give_back(self) -> None:
+        await self.delivery.requeue()
 
 
 class Intake:
@@ -101,26 +106,44 @@ class Intake:
         return None
 
     async def _receive(self, asked: AskedFor) -> Received:
-        spec, kind = asked.spec, asked.spec.type
-        if not self._does(kind) and not await self._others_do(kind):
-            raise _unknown(kind)
-        if asked.agent is not None:
-            spec = (await self._roster.addressing([asked.agent]))[asked.agent].on(spec)
+        try:
+            spec = await self._addressed(asked)
+        except BadMessage:
+            if not await self._is_known(asked):
+                raise
+            return await self._take_known(asked.id)
         return await self._m.receive_task(spec, id=asked.id, types=self._types, lease_seconds=self._lease_seconds)
+
+    async def _addressed(self, asked: AskedFor) -> TaskSpec:
+        """The task as it is for whom the message names. Raises BadMessage where nobody would do it."""
+        spec = asked.spec
+        if not self._does(spec.type) and not await self._others_do(spec.type):
+            raise _unknown(spec.type)
+        if asked.agent is None:
+            return spec
+        return (await self._roster.addressing([asked.agent]))[asked.agent].on(spec)
+
+    async def _is_known(self, asked: AskedFor) -> bool:
+        """Whether this very message has been taken in before, when there was somebody to do it."""
+        (task,) = await self._m.backend.get(Task, [asked.id])
+        return task is not None and task.idempotency_key == asked.spec.idempotency_key
+
+    async def _take_known(self, task_id: str) -> Received:
+        return await self._m.take_announced(task_id, types=self._types, lease_seconds=self._lease_seconds)
 
     async def _announced(self, envelope: Envelope, store: str) -> Received:
         if store != await self._own_store():
             raise BadMessage(
                 "foreign_store", "another store announces this task; each store needs an exchange of its own"
             )
-        return await self._m.take_announced(
-            str(envelope.payload.get("task_id")), types=self._types, lease_seconds=self._lease_seconds
-        )
+        return await self._take_known(str(envelope.payload.get("task_id")))
 
     async def _own_store(self) -> str:
         if self._store is None:
-            (event,) = (await self._m.latest_events(limit=1)).events
-            self._store = store_of(event)
+            newest = (await self._m.latest_events(limit=1)).events
+            if not newest:
+                return ""  # nothing was ever told of this store
+            self._store = store_of(newest[0])
         return self._store
 
     def _does(self, kind: str) -> bool:
@@ -130,15 +153,12 @@ class Intake:
         return await self._roster.others_take(kind) or await self._roster.others_consume(kind)
 
     async def _leave(self, delivery: Delivery, task: Task, refusal: NotClaimable) -> None:
-        """Leave a task to others that this worker may not have now: those at the store, or those at the queue."""
-        if not self._does(task.type) and await self._roster.others_take(task.type):
-            await delivery.ack()
-            return
+        """Leave a task to others that this worker may not have now: those at the queue, or those at the store."""
         if not self._does(task.type) and not await self._roster.others_consume(task.type):
-            await self._bury(delivery, _unknown(task.type))
+            await delivery.ack()  # it waits in the store, and is announced again once in a while
             return
         log.info("%s goes back to its queue: %s", task.id, refusal)
-        await anyio.sleep(PAUSE)
+        await anyio.sleep(PAUSE if not self._does(task.type) else LONG_PAUSE)
         await delivery.requeue()
 
     async def take_coordination(self, delivery: Delivery) -> None:

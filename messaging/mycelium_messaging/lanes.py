@@ -5,13 +5,12 @@ Each lane goes its own pace, with a cursor of its own: a queue that is full hold
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
-from mycelium import Mycelium
-from mycelium.models import AGENTS, TASKS, USERS, WORKFLOWS, Event, Task, Workflow
-from mycelium_messaging.history import history_of
+from mycelium.models import AGENTS, TASKS, USERS, WORKFLOWS, Task, Workflow
+from mycelium_messaging.history import histories_of
 from mycelium_messaging.outgoing import (
     COORDINATED,
     Outgoing,
@@ -23,40 +22,26 @@ from mycelium_messaging.outgoing import (
     task_report,
     workflow_report,
 )
+from mycelium_messaging.page import OUTCOMES, Page
 
 SYSTEM: Final = "system:events"
 """The channel of what concerns everybody."""
 CHANNELS: Final = (TASKS, AGENTS, WORKFLOWS, SYSTEM, USERS)
 """What the lanes read."""
-MAY_BE_READY: Final = frozenset(
-    {"task.created", "task.ready", "task.released", "task.expired", "task.retrying", "task.edited", "task.adopted"}
-)
-"""After these a task may be there for anybody to claim."""
-OUTCOMES: Final = frozenset({"task.completed", "task.failed", "task.cancelled", "task.skipped"})
 REPORTED: Final = OUTCOMES | {"task.started"}
 WORKFLOWS_REPORTED: Final = frozenset(
     {"workflow.created", "workflow.completed", "workflow.failed", "workflow.cancelled"}
 )
-BY_MESSAGE: Final = "message_id"
+BY_MESSAGE: Final = "by_message"
 """What the data of an event has that a message brought: it does not go out again."""
 
-Lane: TypeAlias = Callable[[Mycelium, Sequence[Event]], Awaitable[list[Outgoing]]]
+Lane: TypeAlias = Callable[[Page], Awaitable[list[Outgoing]]]
 
 
-async def announce(m: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
+async def announce(page: Page) -> list[Outgoing]:
     """Tasks that may be claimed: each once for all that these events say of it, if it still may."""
-    latest: dict[str, Event] = {}
-    for event in events:
-        if event.type in MAY_BE_READY and (event.type != "task.created" or event.data.get("ready")):
-            latest[_task(event)] = event
-        elif event.type == "task.started":
-            latest.pop(_task(event), None)
-    tasks = await m.backend.get(Task, list(latest))
-    return [
-        announcement(event, task)
-        for event, task in zip(latest.values(), tasks, strict=True)
-        if task is not None and to_be_had(task)
-    ]
+    ready = page.with_tasks(page.ready.values())
+    return [announcement(event, task) for event, task in ready if to_be_had(task)]
 
 
 def to_be_had(task: Task) -> bool:
@@ -64,40 +49,39 @@ def to_be_had(task: Task) -> bool:
     return task.unhindered and not task.holds_work and task.not_before is None
 
 
-async def respond(m: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
+async def respond(page: Page) -> list[Outgoing]:
     """What became of tasks."""
-    return [response(event, task) for event, task in await _with_tasks(m, _of(events, TASKS, OUTCOMES))]
+    return [response(event, task) for event, task in page.with_tasks(page.of_type(TASKS, OUTCOMES))]
 
 
-async def park(m: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
+async def park(page: Page) -> list[Outgoing]:
     """Tasks that failed for good, each with its history."""
-    failed = await _with_tasks(m, _of(events, TASKS, {"task.failed"}))
-    return [letter(event, task, await history_of(m, task)) for event, task in failed]
+    failed = page.with_tasks(page.of_type(TASKS, {"task.failed"}))
+    histories = await histories_of(page.m, [task for _, task in failed])
+    return [letter(event, task, histories[task.id]) for event, task in failed]
 
 
-async def tell_everybody(_: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
+async def tell_everybody(page: Page) -> list[Outgoing]:
     """What concerns everybody: events of the system, and agents that come, go or are in trouble."""
-    own = [event for event in events if event.channel == SYSTEM and BY_MESSAGE not in event.data]
-    return [system_event(event) for event in [*own, *_of(events, AGENTS, {"agent.status", "agent.removed"})]]
+    own = [event for event in page.events if event.channel == SYSTEM and BY_MESSAGE not in event.data]
+    return [system_event(event) for event in [*own, *page.of_type(AGENTS, {"agent.status", "agent.removed"})]]
 
 
-async def notify(_: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
+async def notify(page: Page) -> list[Outgoing]:
     """What people are to be told."""
-    return [notification(event) for event in _of(events, USERS, {"user.notification"})]
+    return [notification(event) for event in page.of_type(USERS, {"user.notification"})]
 
 
-async def report(m: Mycelium, events: Sequence[Event]) -> list[Outgoing]:
+async def report(page: Page) -> list[Outgoing]:
     """How coordinated workflows, and the tasks in them, stand."""
-    parts = [event for event in _of(events, TASKS, REPORTED) if "workflow_id" in event.data]
+    parts = [event for event in page.of_type(TASKS, REPORTED) if "workflow_id" in event.data]
     reports = {
-        event.seq: task_report(event, task)
-        for event, task in await _with_tasks(m, parts)
-        if COORDINATED in task.payload
+        event.seq: task_report(event, task) for event, task in page.with_tasks(parts) if COORDINATED in task.payload
     }
-    for event in _of(events, WORKFLOWS, WORKFLOWS_REPORTED):
-        (workflow,) = await m.backend.get(Workflow, [str(event.data["workflow_id"])])
+    for event in page.of_type(WORKFLOWS, WORKFLOWS_REPORTED):
+        (workflow,) = await page.m.backend.get(Workflow, [str(event.data["workflow_id"])])
         if workflow is not None and COORDINATED in workflow.metadata:
-            tasks = [task for task in await m.backend.get(Task, workflow.tasks) if task is not None]
+            tasks = [task for task in await page.m.backend.get(Task, workflow.tasks) if task is not None]
             reports[event.seq] = workflow_report(event, workflow, tasks)
     return [reports[seq] for seq in sorted(reports)]
 
@@ -112,19 +96,3 @@ LANES: Final[Mapping[str, Lane]] = MappingProxyType(
         "coordination": report,
     }
 )
-
-
-def _of(events: Sequence[Event], channel: str, types: frozenset[str] | set[str]) -> list[Event]:
-    return [event for event in events if event.channel == channel and event.type in types]
-
-
-async def _with_tasks(m: Mycelium, events: Sequence[Event]) -> list[tuple[Event, Task]]:
-    """Each event with the task that it is about, where that is still there."""
-    if not events:
-        return []
-    tasks = await m.backend.get(Task, [_task(event) for event in events])
-    return [(event, task) for event, task in zip(events, tasks, strict=True) if task is not None]
-
-
-def _task(event: Event) -> str:
-    return cast("str", event.data["task_id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, cast
 
 from pydantic import JsonValue
@@ -22,6 +22,11 @@ COORDINATED: Final = "coordination_id"
 """Where the metadata of a workflow, and the payloads of its tasks, tell of the request that it was made for."""
 MOST_HISTORY: Final = 16_000
 """Bytes: a message's headers must fit into one frame."""
+MOST_OF_A_NAME: Final = 255
+"""Bytes of a routing key or a type."""
+MOST_RESULTS: Final = 1_000_000
+"""Bytes that the results of a coordination may have together; above that they are left to the single responses."""
+UNSENDABLE: Final = "unsendable"
 SUFFIX: Final = "_result"
 """What the type of a response has more than the type of its task."""
 
@@ -48,7 +53,7 @@ def enveloped(event: Event, routing_key: str, type: str, payload: Mapping[str, J
         "payload": payload,
         "source": SOURCE,
     }
-    return Outgoing(routing_key, event.id, type, _json(envelope), {STORE: store_of(event)})
+    return Outgoing(_short(routing_key), event.id, _short(type), _json(envelope), {STORE: store_of(event)})
 
 
 def announcement(event: Event, task: Task) -> Outgoing:
@@ -91,9 +96,10 @@ def _within(history: list[JsonValue]) -> str:
 
 def response(event: Event, task: Task) -> Outgoing:
     """What became of a task, as its creator reads it: not in an envelope, which the message's properties are."""
-    key = TASK_COMPLETED if task.status == "completed" else TASK_FAILED
-    body = _json(answer(task, event.time))
-    return Outgoing(key, event.id, f"{task.type}{SUFFIX}", body, {STORE: store_of(event)})
+    status = event.type.removeprefix("task.")  # the task may have begun anew since
+    key = TASK_COMPLETED if status == "completed" else TASK_FAILED
+    body = _json({**answer(task, event.time), "status": status})
+    return Outgoing(key, event.id, _short(f"{task.type}{SUFFIX}"), body, {STORE: store_of(event)})
 
 
 def store_of(event: Event) -> str:
@@ -164,21 +170,40 @@ def workflow_report(event: Event, workflow: Workflow, tasks: list[Task]) -> Outg
         "status": "accepted" if status == "created" else status,
     }
     if not workflow.going_on:
-        payload["results"] = [answer(task, task.updated_at) for task in tasks]
+        payload["results"] = _within_reason([answer(task, task.updated_at) for task in tasks])
         payload["error"] = cast("JsonValue", workflow.error)
     return enveloped(event, REPORT, "coordination_status", payload)
+
+
+def _within_reason(answers: list[dict[str, JsonValue]]) -> list[JsonValue]:
+    """All of them, without what they came to where that would be too much: each was sent by itself."""
+    if len(to_json(answers)) <= MOST_RESULTS:
+        return list[JsonValue](answers)
+    return [{name: each[name] for name in ("task_id", "type", "status", "timestamp")} for each in answers]
+
+
+def grave(message: Outgoing, error: Exception) -> Outgoing:
+    """The dead letter in place of a message that no broker would take."""
+    headers = {REASON: "unsendable", SAYS: sayable(str(error))[:SAYS_CHARS], AT: _said(datetime.now(UTC))}
+    body = message.body if len(message.body) <= MOST_RESULTS else b"{}"
+    return Outgoing(UNSENDABLE, message.message_id, UNSENDABLE, body, headers, dead=True)
 
 
 def system_event(event: Event) -> Outgoing:
     """An event that concerns everybody."""
     name = event.type if event.type.startswith("system.") else f"system.{event.type.replace('.', '_')}"
     payload: dict[str, JsonValue] = {"type": event.type, "source": event.source, **event.data}
-    return enveloped(event, name[:255], event.type, payload)
+    return enveloped(event, name, event.type, payload)
 
 
 def notification(event: Event) -> Outgoing:
     """Something that a person is to be told."""
     return enveloped(event, NOTIFICATION, NOTIFICATION, event.data)
+
+
+def _short(name: str) -> str:
+    """As much of a name as AMQP has room for."""
+    return name.encode()[:MOST_OF_A_NAME].decode(errors="ignore")
 
 
 def _said(at: datetime) -> str:

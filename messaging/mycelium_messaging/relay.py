@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -20,11 +20,13 @@ import anyio
 from mycelium import Mycelium, MyceliumError, rules
 from mycelium.backend import Bell
 from mycelium.client.turn import Turn
-from mycelium.models import Event, Keeper, Task, TaskQuery
-from mycelium_messaging.errors import BrokerAway
+from mycelium.models import Keeper
+from mycelium_messaging.errors import LASTING, BrokerAway
 from mycelium_messaging.history import last_before
-from mycelium_messaging.lanes import CHANNELS, LANES, Lane, to_be_had
-from mycelium_messaging.outgoing import Outgoing, announcement, store_of
+from mycelium_messaging.lanes import CHANNELS, LANES, Lane
+from mycelium_messaging.outgoing import Outgoing, grave
+from mycelium_messaging.page import Page
+from mycelium_messaging.reminder import Reminder
 
 log = logging.getLogger("mycelium.messaging")
 
@@ -49,10 +51,8 @@ class Exchange(Protocol):
     @property
     def connected(self) -> bool: ...
 
-    async def wait_connected(self) -> None: ...
-
-    async def send(self, messages: Sequence[Outgoing]) -> None:
-        """Publish all of these, and return when every one is confirmed. Raises the first that went wrong."""
+    async def send(self, messages: Sequence[Outgoing]) -> Mapping[str, Exception]:
+        """Publish all of these, and return when each is confirmed or refused: by id, why those that were."""
         ...
 
 
@@ -62,11 +62,16 @@ class Pace:
 
     lane: Lane
     cursor: int
+    confirmed: set[str] = field(default_factory=set[str])
+    """The messages after the cursor that are out already, since others of the same page were refused."""
     rests_until: float = 0.0
 
     @property
     def rests(self) -> bool:
         return time.monotonic() < self.rests_until
+
+    def rest(self) -> None:
+        self.rests_until = time.monotonic() + REST
 
 
 class RelayTurn(Turn):
@@ -97,8 +102,8 @@ class Relay:
         self._exchange = exchange
         self._turn = RelayTurn(m)
         self._paces: dict[str, Pace] = {}
-        self.sent = 0
-        """Messages that were confirmed."""
+        self._begun = False
+        self._reminder = Reminder(m)
 
     async def run(self) -> None:
         """Relay for ever, or watch whoever does."""
@@ -117,75 +122,99 @@ class Relay:
 
     async def _relay_or_watch(self, bell: Bell) -> None:
         if not self._turn.mine:
+            self._begun = False
             await self._turn.watch()
             if not self._turn.mine:
                 await anyio.sleep(LOOK)
                 return
+        if not self._begun:
             await self._begin()
+        if self._turn.beat_is_due():
+            await self._save()
         if not await self.step():
-            if self._turn.beat_is_due():
-                await self._turn.save({})
             with anyio.move_on_after(LOOK):
                 await bell.wait()
             await anyio.sleep(GATHERING)
 
     async def _begin(self) -> None:
         """Go on where the last one was; where there was none, with what was told just now, and the tasks of before."""
-        cursors, since = self._turn.cursors or {}, datetime.now(UTC) - LEAD
+        cursors, since = self._turn.cursors, datetime.now(UTC) - LEAD
         start = await last_before(self._m, since, within=1)
-        self._paces = {name: Pace(lane, cursors.get(name, start)) for name, lane in LANES.items()}
-        if self._turn.cursors is None:
-            await self._announce(since)
-            await self._save()
-
-    async def _announce(self, until: datetime) -> None:
-        """Tell of the tasks that have been there to be claimed since before that time."""
-        newest = (await self._m.latest_events(limit=1)).events
-        store = store_of(newest[-1]) if newest else ""
-        cursor: str | None = None
-        while True:
-            page = await self._m.backend.find(TaskQuery(ready=True, limit=PAGE, cursor=cursor))
-            await self._exchange.wait_connected()
-            ready = [task for task in page.records if to_be_had(task) and task.updated_at < until]
-            await self._send([announcement(_found(store, task), task) for task in ready])
-            if (cursor := page.cursor) is None:
-                return
+        self._paces = {name: Pace(lane, (cursors or {}).get(name, start)) for name, lane in LANES.items()}
+        if cursors is None:
+            self._reminder.remind(since)
+        await self._save()  # before the broker is there: what is told from now on goes out, whoever relays then
+        self._begun = True
 
     async def step(self) -> bool:
         """Relay the next events of the lanes that are furthest behind; whether there were any."""
-        going = {name: pace for name, pace in self._paces.items() if not pace.rests}
-        if not going or not self._exchange.connected:
+        if not self._exchange.connected:
             return False
+        reminded = await self._remind()
+        going = {name: pace for name, pace in self._paces.items() if not pace.rests}
+        if not going:
+            return reminded
         after = min(pace.cursor for pace in going.values())
         behind = {name: pace for name, pace in going.items() if pace.cursor == after}
         until = min((pace.cursor for pace in going.values() if pace.cursor > after), default=None)
-        page = await self._m.read_events(CHANNELS, after=after, limit=PAGE)
-        end = page.cursor if until is None else min(page.cursor, until)
+        found = await self._m.read_events(CHANNELS, after=after, limit=PAGE)
+        end = found.cursor if until is None else min(found.cursor, until)
         if end == after:
-            return False
-        events = [event for event in page.events if event.seq <= end]
+            return reminded
+        page = await Page.of(self._m, [event for event in found.events if event.seq <= end])
         async with anyio.create_task_group() as tasks:
             for name, pace in behind.items():
-                tasks.start_soon(self._pass, name, pace, events, end)
+                tasks.start_soon(self._pass, name, pace, page, end)
         await self._save()
-        return bool(events)
+        return bool(page.events)
 
-    async def _pass(self, name: str, pace: Pace, events: Sequence[Event], end: int) -> None:
-        """Send what one lane makes of these events; where that cannot be, it is tried again later."""
+    async def _pass(self, name: str, pace: Pace, page: Page, end: int) -> None:
+        """Send what one lane makes of these events; what the broker refuses is sent again later, and only that."""
         try:
-            await self._send(await pace.lane(self._m, events))
-        except BrokerAway:
-            return
+            made = await pace.lane(page)
         except MyceliumError as error:
-            log.warning("the lane of %s rests, its messages are not taken: %s", name, error)
-            pace.rests_until = time.monotonic() + REST
-        else:
+            log.warning("the lane of %s rests, its messages cannot be made: %s", name, error)
+            pace.rest()
+            return
+        waiting = [message for message in made if message.message_id not in pace.confirmed]
+        refused = await self._send(name, waiting)
+        if not refused:
             pace.cursor = end
+            pace.confirmed.clear()
+            return
+        pace.confirmed.update(message.message_id for message in waiting if message.message_id not in refused)
+        pace.rest()
 
-    async def _send(self, messages: Sequence[Outgoing]) -> None:
-        if messages:
-            await self._exchange.send(messages)
-            self.sent += len(messages)
+    async def _send(self, name: str, messages: Sequence[Outgoing]) -> Mapping[str, Exception]:
+        """Send these, and bury what no broker would ever take; why others were not taken."""
+        if not messages:
+            return {}
+        refused = dict(await self._exchange.send(messages))
+        lasting = {key: error for key, error in refused.items() if isinstance(error, LASTING)}
+        if lasting:
+            log.error("messages of the lane of %s can never be sent: %s", name, next(iter(lasting.values())))
+            graves = [
+                grave(message, lasting[message.message_id]) for message in messages if message.message_id in lasting
+            ]
+            refused = {key: error for key, error in refused.items() if key not in lasting}
+            refused |= await self._exchange.send(graves)
+        if refused:
+            error = next(iter(refused.values()))
+            log.log(
+                logging.INFO if isinstance(error, BrokerAway) else logging.WARNING,
+                "the lane of %s rests: %s",
+                name,
+                error,
+            )
+        return refused
+
+    async def _remind(self) -> bool:
+        """Announce anew what nobody has claimed for long, since its message may have expired. Whether there was any."""
+        messages = await self._reminder.due()
+        if not messages:
+            return False
+        await self._send("reminders", messages)
+        return True
 
     async def _save(self) -> None:
         await self._turn.save({name: pace.cursor for name, pace in self._paces.items()})
@@ -194,20 +223,8 @@ class Relay:
         """Send what is there to be sent, and leave the rest to others."""
         with anyio.move_on_after(END_WITHIN, shield=True):
             try:
-                while self._turn.mine and await self.step():
+                while self._begun and self._turn.mine and await self.step():
                     pass
                 await self._turn.leave()
             except MyceliumError as error:
                 log.info("the relay was not handed over: %s", error)
-
-
-def _found(store: str, task: Task) -> Event:
-    """What stands for the event that made this task ready, which was before anybody relayed."""
-    return Event.model_construct(
-        seq=0,
-        id=f"{store}-ready.{task.id.replace('-', '.')}",
-        channel="tasks:events",
-        type="task.ready",
-        source=None,
-        time=task.updated_at,
-    )

@@ -354,14 +354,29 @@ async def _connect(settings: RabbitMQ, name: str) -> Wire:
 
     greeting: list[Pika] = []
 
-    class Remembered(AsyncioConnection):  # pika shows a connection only when it is open
+    class Gathering(AsyncioConnection):
+        """Is remembered before it is open, which is when pika shows it. Sends what one turn of the loop says as one."""
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._said: list[bytes] = []  # pika would make a call of the system for each part of each message
             super().__init__(*args, **kwargs)
             greeting.append(self)
 
+        def _adapter_emit_data(self, data: bytes) -> None:
+            if not self._said:
+                asyncio.get_running_loop().call_soon(self._emit_all)
+            self._said.append(data)
+
+        def _emit_all(self) -> None:
+            data = b"".join(self._said)
+            self._said.clear()
+            if not self.is_closed:
+                sender: Pika = super()
+                sender._adapter_emit_data(data)  # noqa: SLF001  pika's own adapters are made by overriding this
+
     made: asyncio.Future[Pika] = asyncio.get_running_loop().create_future()
     parameters = await anyio.to_thread.run_sync(_parameters, settings, name)
-    attempt: Pika = Remembered.create_connection([parameters], made.set_result)
+    attempt: Pika = Gathering.create_connection([parameters], made.set_result)
     try:
         found = await asyncio.shield(made)
     except asyncio.CancelledError:

@@ -49,8 +49,12 @@ def fail_task(view: View, task_id: str, *, token: int | None, error: dict[str, J
 
 
 def failed(draft: Draft, task: Task, *, error: dict[str, JsonValue], retry: bool, source: str | None) -> Task:
-    """Put a failed attempt into the draft, with everything that follows."""
-    note_failure(draft, task.agent)
+    """Put a failed attempt into the draft, with everything that follows.
+
+    Where another attempt would go no better, the fault is the task's, and does not count against its holder.
+    """
+    if retry:
+        note_failure(draft, task.agent)
     if retry and task.attempt < task.max_attempts:
         return _retry(draft, task, error=error, source=source)
     return _failed_for_good(draft, task, error=error, source=source)

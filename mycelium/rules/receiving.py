@@ -84,6 +84,8 @@ def take_announced(view: View, task_id: str, *, claimant: Claimant) -> Change[Re
 
 
 def _check_same(earlier: Task, spec: TaskSpec, id: str) -> None:
+    if earlier.id == id and earlier.idempotency_key is not None and earlier.idempotency_key == spec.idempotency_key:
+        return  # the same message; whom it names may be told apart otherwise by now
     differing = [name for name in differences(earlier, spec) if name != "idempotency_key"]
     if earlier.id == id and not differing:
         return

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from mycelium.models.base import MAX_SECONDS
 from mycelium.settings.section import Path, Section, Text, Timeout, setting
 
+
+def _whole_address(url: str) -> str:
+    """The address itself.
+
+    Raises:
+        ValueError: it is none. Does not repeat it, since it may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+    except ValueError:
+        whole = False
+    if not whole or " " in url:
+        raise ValueError("must be a whole http:// or https:// address")
+    return url
+
+
+Endpoint = Annotated[Text, AfterValidator(_whole_address)]
+"""Where something speaks HTTP."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 """What RabbitMQ calls an exchange, or what the names of queues begin with."""
 
@@ -99,7 +119,7 @@ class Claude(Section):
     """How to reach Claude."""
 
     api_key: SecretStr | None = setting(None, "The key.", "MYCELIUM_CLAUDE_API_KEY", "ANTHROPIC_API_KEY")
-    base_url: Text | None = setting(
+    base_url: Endpoint | None = setting(
         None, "Another endpoint that speaks the Messages API.", "MYCELIUM_CLAUDE_BASE_URL", "ANTHROPIC_BASE_URL"
     )
     model: Name = setting("claude-opus-5-5", "The model.", "MYCELIUM_CLAUDE_MODEL", "ANTHROPIC_MODEL")
@@ -117,7 +137,7 @@ class OpenAI(Section):
     """How to reach an endpoint that speaks OpenAI's Chat Completions API."""
 
     api_key: SecretStr | None = setting(None, "The key.", "MYCELIUM_OPENAI_API_KEY", "OPENAI_API_KEY")
-    base_url: Text | None = setting(
+    base_url: Endpoint | None = setting(
         None, "Another endpoint that speaks the API.", "MYCELIUM_OPENAI_BASE_URL", "OPENAI_BASE_URL"
     )
     model: Text = setting("gpt-5", "The model.", "MYCELIUM_OPENAI_MODEL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -15,10 +16,10 @@ import anyio
 import typer
 from anyio.abc import TaskStatus
 
-from mycelium.errors import InvalidInput
+from mycelium.errors import InvalidInput, MyceliumError
 from mycelium_server.assembly.worker import Assembled, Plan, open_worker
 from mycelium_server.cli.output import for_people, print_json, printable
-from mycelium_server.cli.run import INTERRUPTED
+from mycelium_server.cli.run import INTERRUPTED, REFUSED, STORE, tell
 from mycelium_server.logs import log_to_stderr
 from mycelium_worker.failure import alone
 from mycelium_worker.health import Health, health_file, health_port
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
 
+outcomes = logging.getLogger("mycelium.worker.outcomes")
+
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at whether a worker that is to end by itself still can."""
 SHOWN: Final = 200
 """Characters of an error that a line shows."""
 
@@ -50,7 +55,9 @@ async def work(config: Configuration, settings: Settings, plan: Plan, manner: Ma
     Raises:
         MyceliumError: the worker could not begin; the leaf says why.
     """
-    log_to_stderr(os.environ.get("MYCELIUM_LOG") or "WARNING")
+    level = os.environ.get("MYCELIUM_LOG")
+    log_to_stderr(level or "WARNING")
+    outcomes.setLevel(logging.NOTSET if level else logging.INFO)  # what becomes of tasks is told unless it is unwanted
     try:
         return await _work(config, settings, plan, manner)
     except BaseExceptionGroup as group:
@@ -60,34 +67,64 @@ async def work(config: Configuration, settings: Settings, plan: Plan, manner: Ma
 async def _work(config: Configuration, settings: Settings, plan: Plan, manner: Manner) -> int:
     async with _signals() as signals, open_worker(config, settings, plan, _teller(manner)) as assembled:
         async with AsyncExitStack() as stack:
-            await _tell_health(stack, manner, assembled)
-            _introduce(assembled, settings)
+            where = await _tell_health(stack, manner, assembled)
+            _introduce(assembled, settings, where)
             signals.reach(assembled.worker)
-            tally = await assembled.worker.run(once=manner.once, until_empty=manner.until_empty)
-        _say(f"Ended: {_counts(tally)}.")
-    return INTERRUPTED if signals.hurried else 0
+            hopeless = await _run(assembled, manner)
+        _say(f"Ended: {_counts(assembled.worker.tally)}.")
+    if hopeless is not None:
+        tell(hopeless, as_json=manner.as_json)
+        return STORE
+    if signals.hurried:
+        return INTERRUPTED
+    return REFUSED if manner.once and _is_undone(assembled.worker.tally) else 0
 
 
-async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> None:
-    health = Health(assembled.worker, assembled.presence)
+def _is_undone(tally: Tally) -> bool:
+    return tally.total > 0 and not tally.done
+
+
+async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
+    """Let the worker work; why it could not end by itself, if it was to, since the broker will not have us."""
+    hopeless: list[MyceliumError] = []
+
+    async def watch() -> None:
+        while not hopeless:
+            await anyio.sleep(LOOK_EVERY)  # the broker is tried again and again, and tells nobody of it
+            hopeless.extend([why] if (why := assembled.hopeless) else [])
+        assembled.worker.stop()
+
+    async with anyio.create_task_group() as tasks:
+        if manner.once or manner.until_empty:
+            tasks.start_soon(watch)
+        await assembled.worker.run(once=manner.once, until_empty=manner.until_empty)
+        tasks.cancel_scope.cancel()
+    return hopeless[0] if hopeless else None
+
+
+async def _tell_health(stack: AsyncExitStack, manner: Manner, assembled: Assembled) -> str | None:
+    """Begin to; the address, if there is one."""
+    health = Health(assembled.worker, assembled.presence, assembled.model)
     try:
         if manner.health_file is not None:
             await stack.enter_async_context(health_file(health, manner.health_file))
         if manner.health_port is not None:
             port = await stack.enter_async_context(health_port(health, manner.health_port))
-            _say(f"Health: http://127.0.0.1:{port}/health and /ready.")
+            return f"http://127.0.0.1:{port}/health"
     except OSError as error:
         raise InvalidInput(
             f"Health cannot be told: {error}.", hint="Use another file or port.", fields=["health"]
         ) from error
 
 
-def _introduce(assembled: Assembled, settings: Settings) -> None:
+def _introduce(assembled: Assembled, settings: Settings, health: str | None) -> None:
     """Say on stderr what this worker is and will do."""
     sources = " and ".join(source.name for source in assembled.worker.sources)
     _say(f"{assembled.client.agent} works on {assembled.client.backend.url}.")
     _say(f"It takes tasks from the {sources}, {assembled.worker.concurrency} at once.")
     _say(f"{_who_does_what(assembled)}{' Swarm mode: from queues only.' if settings.worker.swarm_mode else ''}")
+    if health is not None:
+        _say(f"Health: {health} and /ready.")
 
 
 def _who_does_what(assembled: Assembled) -> str:
@@ -95,14 +132,14 @@ def _who_does_what(assembled: Assembled) -> str:
     if assembled.types:
         of_types = f"It takes only tasks of type {', '.join(assembled.types)}"
         return f"{of_types}." if assembled.model else f"{of_types}: no model is configured that could do others."
-    return f"Executors: {own}; {assembled.model} does everything else."
+    return f"Executors: {own}; {assembled.model.name if assembled.model else 'nobody'} does everything else."
 
 
 def _teller(manner: Manner) -> Callable[[Outcome], None]:
-    """What is told of each outcome on stdout."""
+    """What is told of each outcome: on stdout to programs and people, else in the log."""
     if manner.as_json:
         return _as_json
-    return _as_line if for_people(as_json=False) else lambda _: None
+    return _as_line if for_people(as_json=False) else _in_log
 
 
 def _as_json(outcome: Outcome) -> None:
@@ -113,6 +150,16 @@ def _as_json(outcome: Outcome) -> None:
 def _as_line(outcome: Outcome) -> None:
     why = f"  {outcome.error[:SHOWN]}" if outcome.error else ""
     typer.echo(printable(f"{outcome.ended:<10} {outcome.task_id}  {outcome.type}  {outcome.seconds:.2f} s{why}"))
+
+
+def _in_log(outcome: Outcome) -> None:
+    failed = outcome.code is not None and outcome.ended != "cancelled"
+    why = f": {outcome.code}: {(outcome.error or '')[:SHOWN]}" if failed else ""
+    outcomes.log(
+        logging.WARNING if failed else logging.INFO,
+        "%s %s (%s, attempt %d) after %.2f s%s",
+        outcome.ended, outcome.task_id, outcome.type, outcome.attempt, outcome.seconds, why,
+    )  # fmt: skip
 
 
 def _counts(tally: Tally) -> str:

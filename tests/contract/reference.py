@@ -443,7 +443,8 @@ class Reference:
 
     def fail_attempt(self, id: str, *, retry: bool) -> None:
         task = self.tasks[id]
-        self.note_failure(task.holder)
+        if retry:
+            self.note_failure(task.holder)
         if retry and task.attempt < task.spec.max_attempts:
             self.give_back(id, "task.retrying")
             pause = min(task.spec.backoff * 2 ** (task.attempt - 1), LONGEST_PAUSE)

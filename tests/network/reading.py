@@ -94,18 +94,27 @@ class Reader:
         raise AssertionError(f"nothing came in {suffix}")
 
 
-async def publish(corner: Names, routing_key: str, message: object, *, message_id: str | None = None) -> None:
+async def publish(
+    corner: Names,
+    routing_key: str,
+    message: object,
+    *,
+    message_id: str | None = None,
+    headers: dict[str, Any] | None = None,
+) -> None:
     """Publish a message, JSON unless it is bytes, as a program does that knows nothing of Mycelium."""
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
-    await anyio.to_thread.run_sync(_publish, corner, routing_key, body, message_id)
+    await anyio.to_thread.run_sync(_publish, corner, routing_key, body, message_id, headers)
 
 
-def _publish(corner: Names, routing_key: str, body: bytes, message_id: str | None) -> None:
+def _publish(
+    corner: Names, routing_key: str, body: bytes, message_id: str | None, headers: dict[str, Any] | None
+) -> None:
     connection = corner.server.plain()
     try:
         channel = connection.channel()
         channel.confirm_delivery()
-        properties = pika.BasicProperties(message_id=message_id, delivery_mode=2)
+        properties = pika.BasicProperties(message_id=message_id, delivery_mode=2, headers=headers)
         channel.basic_publish(corner.name, routing_key, body, properties, mandatory=True)
     finally:
         connection.close()

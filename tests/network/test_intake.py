@@ -13,7 +13,8 @@ import pytest
 from mycelium import Mycelium
 from mycelium_messaging.connection import Broker, open_broker
 from mycelium_messaging.intake import Intake, MessageJob
-from mycelium_messaging.names import DEAD_LETTERS
+from mycelium_messaging.names import DEAD_LETTERS, STORE
+from mycelium_messaging.outgoing import announcement, store_of
 from mycelium_messaging.service import open_source
 from mycelium_messaging.source import MessageSource
 from tests.network.reading import Reader, publish
@@ -91,6 +92,35 @@ async def test_a_message_that_comes_twice_is_one_task(url: str, corner: Names) -
         await publish(corner, "task.created", envelope())
         assert await p.job() is None
         assert (await p.m.get_task("task-1")).status == "completed"
+    assert await corner_is_empty(corner)
+
+
+async def test_a_message_that_comes_again_when_nobody_could_do_its_task_any_more_is_known(
+    url: str, corner: Names
+) -> None:
+    message = envelope(payload={"task_id": "task-1", "type": "scan", "agent_id": "ada"})
+    async with post(url, corner) as p:
+        await publish(corner, "task.created", message)
+        job = await p.job()
+        assert job is not None
+        await p.m.complete_task("task-1", {"found": 0})
+        await job.settle()
+        await p.m.remove_agent_status("ada")
+    async with post(url, corner, agent="bob", types=["juggle"]) as p:
+        await publish(corner, "task.created", message)
+        assert await p.job() is None
+        assert not p.intake.buried
+    assert await corner_is_empty(corner)
+
+
+async def test_a_task_of_the_store_that_nobody_here_does_is_no_dead_letter(url: str, corner: Names) -> None:
+    async with post(url, corner, types=["juggle"]) as p:
+        task = await p.m.create_task("scan")
+        (created,) = (await p.m.read_events(["tasks:events"])).events
+        await publish(corner, "task.created", announcement(created, task).body, headers={STORE: store_of(created)})
+        assert await p.job() is None
+        assert not p.intake.buried
+        assert (await p.m.get_task(task.id)).status == "pending"
     assert await corner_is_empty(corner)
 
 
@@ -234,5 +264,5 @@ async def test_a_system_event_is_in_everybodys_log_once_and_sets_triggers_off(ur
         await until_tasks(p.m, 2)
         events = (await p.m.read_events(["system:events"])).events
         assert [event.data for event in events] == [
-            {"disk": 97, "message_id": "m-1", "from": "monitor"}, {"disk": 98, "message_id": "m-2"},
+            {"disk": 97, "by_message": "m-1", "from": "monitor"}, {"disk": 98, "by_message": "m-2"},
         ]  # fmt: skip

@@ -1,5 +1,6 @@
 """`mycelium worker` processes that take messages: how they share, end, and find their work."""
 
+import json
 import signal
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -34,6 +35,21 @@ async def begun(m: Mycelium, count: int) -> None:
 
 def done_by(answers: Answers) -> Counter[str]:
     return Counter(answer["by"] for found in answers.by_task.values() for answer in found.values())
+
+
+@pytest.mark.parametrize("manner", ["--until-empty", "--once"])
+async def test_a_worker_that_is_to_end_by_itself_ends_where_the_broker_refuses_it(team: Team, manner: str) -> None:
+    async with team.worker("ada", manner, RABBITMQ_PASSWORD="wrong") as worker:
+        assert await worker.ends() == 3
+    assert json.loads(worker.err.splitlines()[-1])["error"]["code"] == "broker_refused"
+
+
+async def test_what_can_be_done_without_the_broker_is_done_before_that(team: Team) -> None:
+    async with Mycelium.open(team.url, agent="ada") as m:
+        ids = [task.id for task in await m.create_tasks(["note"] * 5)]
+        async with team.worker("ada", "--until-empty", RABBITMQ_PASSWORD="wrong") as worker:
+            assert await worker.ends() == 3
+        assert (await m.wait_for(ids)).succeeded
 
 
 async def test_what_runs_is_finished_at_the_end_and_what_was_fetched_goes_back(team: Team, corner: Names) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import anyio
 import pytest
 
 from mycelium import Mycelium
+from mycelium.models import Keeper
+from mycelium_messaging import relay, reminder
 from mycelium_messaging.connection import open_broker
 from mycelium_messaging.exchange import BrokerExchange
 from mycelium_messaging.names import (
@@ -23,6 +26,7 @@ from mycelium_messaging.names import (
 from mycelium_messaging.relay import Relay
 from tests.network.reading import Reader
 from tests.support.rabbitmq import Names
+from tests.support.redis import free_port
 
 PATIENCE = 30.0
 """Seconds: a bound for a broken build, never reached otherwise."""
@@ -163,19 +167,79 @@ async def test_another_relays_when_the_first_is_gone_and_nothing_is_missing(
         assert found == ids
 
 
-async def test_a_full_queue_holds_up_its_own_lane_alone(url: str, corner: Names, reader: Reader) -> None:
-    small = corner.settings(max_length=5)
+async def test_a_full_queue_holds_up_its_own_lane_alone_and_gets_each_message_once(
+    url: str, corner: Names, reader: Reader
+) -> None:
+    small = corner.settings(max_length=5, queue_type="classic")
     async with Mycelium.open(url, agent="ada") as m, open_broker(small, name="ada") as broker:
         await broker.wait_connected()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Relay(m, BrokerExchange(broker)).run)
-            with anyio.fail_after(PATIENCE):
-                for number in range(40):
-                    await m.notify_user("grace", f"{number}")
-                task = await m.create_task("x")
-                assert (await reader.one(AGENT_TASKS)).json["payload"]["task_id"] == task.id
-                told: set[str] = set()
-                while len(told) < 40:  # what a queue refused in part is sent again, and copies are allowed
-                    told.add((await reader.one(USER_NOTIFICATIONS)).json["payload"]["message"])
-            assert told == {str(number) for number in range(40)}
+            for number in range(40):
+                await m.notify_user("grace", f"{number}")
+            task = await m.create_task("x")
+            assert (await reader.one(AGENT_TASKS)).json["payload"]["task_id"] == task.id
+            told = [(await reader.one(USER_NOTIFICATIONS)).json["payload"]["message"] for _ in range(40)]
+            assert sorted(told, key=int) == [str(number) for number in range(40)]
             tasks.cancel_scope.cancel()
+
+
+async def test_what_is_told_before_the_first_contact_with_a_broker_goes_out_then(
+    url: str, corner: Names, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = corner.settings(port=free_port(), connection_timeout_seconds=1)
+    task_id = ""
+    async with (
+        Mycelium.open(url, agent="ada") as m,
+        open_broker(nobody, name="ada") as broker,
+        anyio.create_task_group() as tasks,
+    ):
+        task_id = (await m.create_task("x")).id
+        tasks.start_soon(Relay(m, BrokerExchange(broker)).run)
+        with anyio.fail_after(PATIENCE):
+            while not (kept := (await m.backend.get(Keeper, ["relay"]))[0]) or not kept.cursors:  # noqa: ASYNC110 - no event tells of it
+                await anyio.sleep(0.02)
+        await m.claim_task(task_id)
+        await m.complete_task(task_id)
+        tasks.cancel_scope.cancel()
+    monkeypatch.setattr(relay, "LEAD", timedelta(0))
+    async with relaying(url, corner):
+        assert (await reader.one(AGENT_RESPONSES)).json["task_id"] == task_id
+
+
+async def test_tasks_from_long_before_anybody_relayed_are_announced_page_by_page(
+    url: str, corner: Names, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LEAD", timedelta(0))
+    monkeypatch.setattr(reminder, "PAGE", 3)
+    async with Mycelium.open(url, agent="ada") as m:
+        ids = {(await m.create_task("old")).id for _ in range(8)}
+        async with relaying(url, corner):
+            found = {(await reader.one(AGENT_TASKS)).json["payload"]["task_id"] for _ in range(8)}
+        assert found == ids
+
+
+async def test_a_name_that_amqp_has_no_room_for_is_cut_and_stops_nobody(
+    url: str, corner: Names, reader: Reader
+) -> None:
+    async with relaying(url, corner) as m:
+        long = "\u65e5" * 120
+        await m.publish_event("system:events", {"disk": 1}, type=long)
+        task = await m.create_task(long)
+        assert (await reader.one(AGENT_TASKS)).json["payload"]["task_id"] == task.id
+        await m.claim_task(task.id)
+        await m.complete_task(task.id)
+        assert (await reader.one(AGENT_RESPONSES)).json["type"] == f"{long}_result"
+
+
+async def test_results_that_are_too_much_together_are_left_to_the_single_answers(
+    url: str, corner: Names, reader: Reader
+) -> None:
+    async with relaying(url, corner) as m:
+        tasks = [{"name": name, "payload": {"task_id": name, "coordination_id": "c-1"}} for name in ("one", "two")]
+        await m.create_workflow("parallel_execution", tasks, mode="parallel", metadata={"coordination_id": "c-1"})
+        while (task := await m.claim_task()) is not None:
+            await m.complete_task(task.id, {"text": "x" * 700_000})
+        reports = [(await reader.one(AGENT_COORDINATION)).json["payload"] for _ in range(6)]
+        assert [sorted(each) for each in reports[-1]["results"]] == [["status", "task_id", "timestamp", "type"]] * 2
+        assert len((await reader.one(AGENT_RESPONSES)).json["text"]) == 700_000

@@ -99,6 +99,7 @@ def test_every_setting_has_a_variable_of_its_own(read: Read, name: str) -> None:
     assert first == f"MYCELIUM_{name.removeprefix('coordination.').upper().replace('.', '_')}"
     texts = {"mode": "sqlite", "url": "rediss://there", "password": "pw", "folder": "x", "tools": "all", "tls": "true"}
     texts |= {"swarm_mode": "true", "provider": "openai", "queue_type": "classic", "effort": "low"}
+    texts |= {"base_url": "http://there:8080/v1"}
     value = texts.get(name.rpartition(".")[2], "11")
     for variable in variables:
         said = "enabled" if variable == "TASKQUEUE_MODE" else value
@@ -260,6 +261,17 @@ def test_a_mistake_in_a_variable_is_named_with_it(read: Read, variable: str, sai
     error = refused(read, **{variable: said})
     assert error.message.startswith(f"variable {variable}: coordination.")
     assert error.data["variable"] == variable
+
+
+@pytest.mark.parametrize("said", ["foo", "localhost:11434/v1", "ftp://h", "http://", "http://h:port", "http://a b"])
+@pytest.mark.parametrize(
+    ("variable", "name"), [("ANTHROPIC_BASE_URL", "claude.base_url"), ("OPENAI_BASE_URL", "openai.base_url")]
+)
+def test_an_address_of_a_model_that_is_none_is_named_with_its_variable(
+    read: Read, variable: str, name: str, said: str
+) -> None:
+    error = refused(read, **{variable: said})
+    assert error.message == f"variable {variable}: {name}: must be a whole http:// or https:// address."
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_refused(read: Read) -> None:

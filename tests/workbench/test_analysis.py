@@ -56,4 +56,11 @@ async def test_what_cannot_be_analysed_is_refused(bench: Workbench) -> None:
 async def test_many_findings_are_counted_and_cut(bench: Workbench) -> None:
     said = await bench.ask("analyze_code", code="import os\n" * 300)
     assert len(said["findings"]) == 200
-    assert sum(said["counts"].values()) == 300
+    assert (sum(said["counts"].values()), said["more"]) == (300, 100)
+
+
+async def test_code_without_end_and_findings_without_end_are_refused(bench: Workbench) -> None:
+    assert (await bench.refused("analyze_code", code="#" * 1_100_000))["code"] == "too_large"
+    (bench.root / "long.py").write_text("#" * 1_100_000)
+    assert (await bench.refused("analyze_code", path="long.py"))["code"] == "too_large"
+    assert (await bench.refused("analyze_code", code="import os\n" * 60_000))["code"] == "too_large"

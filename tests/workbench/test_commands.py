@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from mycelium_workbench import Limits, walls
+from mycelium_workbench.commands import reported
 from mycelium_workbench.helper import words
 from tests.workbench.bench import Workbench, serving, text_of, working
 
@@ -94,6 +95,20 @@ async def test_nothing_else_can_be_written_or_seen(bench: Workbench, tmp_path: P
     assert not Path("/usr/made").exists()
     assert said.count("Read-only file system") >= 4
     assert int(said.splitlines()[-1]) <= 5  # the keeper, the shell and the last pipe: no process of the machine
+
+
+@linux_only
+async def test_devices_and_masks_are_of_no_use_for_reaching_the_machine(bench: Workbench) -> None:
+    """Their files are the machine's, and root owns them."""
+    devices = [Path("/dev", each) for each in walls.DEVICES if Path("/dev", each).exists()]
+    places = " ".join([*map(str, devices), "/etc/shadow", "/etc/gshadow", "/etc/resolv.conf"])
+    said = await bench.shell(
+        f"for each in {places}; do chmod 666 $each || echo no; touch $each || echo no; done 2>/dev/null;"
+        "echo x > /dev/null && head -c 3 /dev/zero | wc -c; echo x > /etc/shadow"
+    )
+    assert said.split().count("no") >= 2 * len(devices) + 2
+    assert "3\n" in said
+    assert "x" not in await bench.shell("cat /etc/shadow")
 
 
 @linux_only
@@ -212,6 +227,68 @@ async def test_command_ends_with_a_server_that_is_killed(root: Path) -> None:
     assert not beat.exists()
 
 
+FORGE = """import json, os
+for each in range(3, 64):
+    try:
+        os.write(each, b'{"exit_code": "forged", "stopped": [1]}\\n')
+        print("written to", each)
+    except OSError:
+        pass
+for each in os.listdir("/proc/1/fd"):
+    if int(each) > 2:
+        open(f"/proc/1/fd/{each}", "wb").write(b'{"exit_code": 0}')
+"""
+
+
+async def test_command_cannot_report_of_itself(bench: Workbench) -> None:
+    (bench.root / "forge.py").write_text(FORGE)
+    said = await bench.ask("run_command", command=f"{sys.executable} forge.py; exit 3")
+    assert said["exit_code"] == 3
+    assert "written" not in said["output"]
+    assert "PermissionError" in said["output"]
+
+
+def test_report_of_other_types_counts_as_none() -> None:
+    for written, read in (
+        (b'{"exit_code": 3, "stopped": null}', {"exit_code": 3, "stopped": None}),
+        (b'{"exit_code": true, "stopped": [1], "failed": {}, "more": 1}', {}),
+        (b'["exit_code"]', {}), (b"{", {}), (b"", {}),
+    ):  # fmt: skip
+        reading, writing = os.pipe()
+        os.write(writing, written)
+        os.close(writing)
+        assert reported(reading) == read
+        os.close(reading)
+
+
+@linux_only
+@pytest.mark.parametrize("replaced", ["by a link", "by another"])
+async def test_root_that_is_replaced_is_worked_in_no_more(tmp_path: Path, replaced: str) -> None:
+    """As a command on a folder around it may do."""
+    root, secret = tmp_path / "outer/root", tmp_path / "secret"
+    root.mkdir(parents=True)
+    secret.mkdir()
+    (secret / "file").write_text("hidden")
+    async with working(root) as bench:
+        assert await bench.shell("echo well") == "well\n"
+        root.rename(tmp_path / "outer/moved")
+        if replaced == "by a link":
+            root.symlink_to(secret)
+        else:
+            root.mkdir()
+        error = await bench.refused("run_command", command="cat file; echo x > made")
+        assert (error["code"], "no longer" in error["message"]) == ("no_walls", True)
+    assert [*os.listdir(secret), *os.listdir(tmp_path / "outer/moved")] == ["file"]
+    assert (secret / "file").read_text() == "hidden"
+
+
+@linux_only
+async def test_root_in_a_readable_folder_can_be_written_alone(root: Path) -> None:
+    async with working(root, readable=(root.parent,)) as bench:
+        said = await bench.shell("echo x > made; cat made; touch ../beside 2>/dev/null || echo no")
+    assert said == "x\nno\n"
+
+
 async def _until_there(file: Path) -> None:
     with anyio.fail_after(30):
         while not file.exists():  # noqa: ASYNC110  another process makes it
@@ -308,8 +385,10 @@ def test_walls_hold_for_somebody_else_than_root() -> None:
 
 def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]:
     reading, writing = os.pipe()
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     order: dict[str, object] = {
-        "command": command, "folder": folder, "root": folder, "environment": {"PATH": os.defpath}, "readable": [],
+        "command": command, "folder": folder, "root": folder, "root_fd": root, "environment": {"PATH": os.defpath},
+        "readable": [], "guarded": [],
         "walls": True, "network": False, "seconds": 5, "memory": 1 << 30, "processes": 30, "file_bytes": 1 << 20,
         "report": writing, "parent": os.getpid(),
     }  # fmt: skip
@@ -318,7 +397,7 @@ def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]
         process = subprocess.Popen(
             [*become, *words("keeper", json.dumps(order))[1:]],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            pass_fds=[writing], start_new_session=True, text=True,
+            pass_fds=[writing, root], start_new_session=True, text=True,
         )  # fmt: skip
         with process:
             try:
@@ -333,3 +412,4 @@ def _kept_for_nobody(folder: str, command: str) -> tuple[str, dict[str, object]]
     finally:
         os.close(reading)
         os.close(writing)
+        os.close(root)

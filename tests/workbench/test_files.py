@@ -3,10 +3,12 @@
 import os
 import re
 import socket
+import sys
 import tempfile
 import threading
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +29,13 @@ async def test_what_is_written_is_read(bench: Workbench) -> None:
     part = await bench.ask("read_file", path=str(bench.root / "a/b/../b/c.txt"), offset=1, limit=1)
     assert (part["content"], part["next_offset"]) == ("two\n", 2)
     assert os.listdir(bench.root / "a/b") == ["c.txt"]  # nothing passing is left
+
+
+async def test_appending_at_the_same_time_loses_nothing(bench: Workbench) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(30):
+            tasks.start_soon(lambda line=f"{number}\n": bench.ask("write_file", path="log", content=line, append=True))
+    assert sorted(map(int, (bench.root / "log").read_text().split())) == list(range(30))
 
 
 async def test_file_keeps_its_mode_and_other_links_their_content(bench: Workbench) -> None:
@@ -189,6 +198,17 @@ async def test_search_finds_lines(bench: Workbench) -> None:
     assert len((await bench.ask("search_files", pattern="second"))["matches"]) == 3
     cut = await bench.ask("search_files", pattern="second", limit=1)
     assert (len(cut["matches"]), cut["more"]) == (1, True)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its names are UTF-8")
+async def test_search_finds_lines_in_files_of_any_name(bench: Workbench) -> None:
+    folder = os.fsencode(bench.root)
+    os.mkdir(folder + b"/\xff")
+    for name in (b"/\xff/\xfe.txt", b"/plain"):
+        with open(folder + name, "w") as file:
+            file.write("found\n")
+    said = await bench.ask("search_files", pattern="found")
+    assert [each["path"] for each in said["matches"]] == ["plain", "\ufffd/\ufffd.txt"]
 
 
 async def test_search_follows_no_links_and_waits_for_no_pipes(bench: Workbench) -> None:

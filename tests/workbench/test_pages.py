@@ -9,14 +9,14 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketStream
+from anyio.abc import SocketAttribute, SocketStream
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import ImageContent
 
-from mycelium_workbench import Limits
-from mycelium_workbench.addresses import host_and_port, is_public
-from mycelium_workbench.errors import InvalidInput
+from mycelium_workbench import Limits, addresses
+from mycelium_workbench.addresses import find_target, host_and_port, is_own, is_public
+from mycelium_workbench.errors import InvalidInput, NotAllowedAddress
 from mycelium_workbench.proxy import Proxy
 from tests.workbench.bench import Workbench, text_of, working
 from tests.workbench.site import Site, site
@@ -172,6 +172,56 @@ async def test_proxy_of_a_page_serves_its_client_alone(web: Site) -> None:
     assert web.asked == []
 
 
+async def test_each_request_has_a_connection_of_its_own_and_the_password_stays_here() -> None:
+    """A second one behind the first would go to the same server unseen, with the password for the proxy in it."""
+    got, said, password = bytearray(), bytearray(), ""
+    answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+
+    async def keep_alive(stream: SocketStream) -> None:
+        async with stream:
+            got.extend(await stream.receive())
+            while not got.endswith(b"body"):
+                got.extend(await stream.receive())
+            await stream.send(answer)
+            with anyio.move_on_after(0.3):
+                got.extend(await stream.receive())
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        port = listener.extra(SocketAttribute.local_port)
+        tasks.start_soon(listener.serve, keep_alive)
+        proxy = Proxy({("127.0.0.1", port)}, 10_000)
+        async with proxy.open(), await anyio.connect_tcp("127.0.0.1", proxy.port) as client:
+            password = base64.b64encode(f"workbench:{proxy.password}".encode()).decode()
+            request = (
+                f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic {password}\r\n"
+                "Proxy-Connection: keep-alive\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\nbody"
+            ).encode()
+            await client.send(request * 2)
+            with anyio.fail_after(20):
+                async for chunk in client:
+                    said += chunk
+        tasks.cancel_scope.cancel()
+    assert got.count(b"POST") == 1
+    assert b"Proxy" not in got
+    assert password.encode() not in got
+    assert b"keep-alive" not in got + said
+    assert said.endswith(b"Connection: close\r\n\r\nok")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["Transfer-Encoding: chunked", "A: b\r\n Proxy: c", "Content-Length: 1\r\nContent-Length: 2"]
+)
+async def test_request_of_unclear_size_is_not_passed_on(web: Site, wrong: str) -> None:
+    proxy = Proxy(allowed(web), 10_000)
+    async with proxy.open(), await anyio.connect_tcp("127.0.0.1", proxy.port) as client:
+        password = base64.b64encode(f"workbench:{proxy.password}".encode()).decode()
+        head = f"GET {web.url}/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic {password}\r\n{wrong}\r\n\r\n"
+        await client.send(head.encode())
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)), anyio.fail_after(20):
+            await client.receive()
+    assert web.asked == []
+
+
 @pytest.mark.usefixtures("browser")
 async def test_browser_shows_the_page_and_goes_nowhere_else(web: Site, reader: Workbench) -> None:
     with site() as other:
@@ -198,6 +248,31 @@ def test_no_address_of_our_own_is_public(address: IPv4Address | IPv6Address) -> 
     assert not (own and is_public(str(address)))
     if isinstance(address, IPv4Address):
         assert is_public(f"::ffff:{address}") == is_public(str(address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "192.0.0.1", "192.0.0.171", "192.88.99.1", "3fff::1", "5f00::1", "2001:2::1", "64:ff9b::a00:1",
+        "64:ff9b::808:808",        "2606:4700::5efe:10.0.0.1", "2606:4700::200:5efe:10.0.0.1", "2002:a00:1::", "2001:0:808:808::1",
+        "::ffff:0:8.8.8.8",        "4000::1", "ff0e::1", "::8.8.8.8",
+    ],
+)  # fmt: skip
+def test_addresses_with_another_meaning_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+async def test_own_addresses_are_not_for_pages_though_they_are_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_own("127.0.0.1")
+    assert not is_own("192.0.2.1")
+
+    def public(_address: str) -> bool:
+        return True
+
+    monkeypatch.setattr(addresses, "is_public", public)
+    with pytest.raises(NotAllowedAddress):
+        await find_target("127.0.0.1", 80, ())
+    assert (await find_target("192.0.2.1", 80, ())).addresses == ("192.0.2.1",)
 
 
 def test_public_addresses_are() -> None:

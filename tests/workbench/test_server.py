@@ -1,5 +1,6 @@
 """The workbench as a server: over stdio, in both eras, with its audit, and as the official Inspector sees it."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -53,8 +54,19 @@ async def test_every_call_leaves_a_line_without_contents_and_secrets(bench: Work
     ]  # fmt: skip
     assert set(lines[0]) == {"time", "tool", "arguments", "outcome", "milliseconds", "bytes"}
     assert lines[0]["arguments"] == {"path": "a", "content": "(7 characters)"}
+    digest = hashlib.sha256(b"hunter4").hexdigest()
+    assert lines[2]["arguments"] == {"command": "cat", "stdin": f"(7 bytes, SHA-256 {digest})"}
     assert all(len(json.dumps(each)) < 1000 for each in lines)
     assert "hunter" not in json.dumps(lines)
+
+
+async def test_commands_are_noted_whole_up_to_a_length(bench: Workbench) -> None:
+    short, long = f"true {'x' * 3900}", f"true {'y' * 5000}"
+    for command in (short, long):
+        await bench.ask("run_command", command=command)
+    noted = [each["arguments"]["command"] for each in bench.audited()]
+    assert noted[0] == short
+    assert noted[1] == f"{long[:4000]}… (5005 bytes, SHA-256 {hashlib.sha256(long.encode()).hexdigest()})"
 
 
 async def test_audit_goes_to_stderr_unless_a_file_is_named(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -79,11 +91,20 @@ async def test_audit_goes_to_stderr_unless_a_file_is_named(root: Path, capfd: py
         ["--allow-host", "nowhere"],
         ["--seconds", "0"],
         ["--audit", "no/such/folder"],
+        ["--audit", "inside"],
+        ["--root", "work", "--audit", "link"],
+        ["--root", "work", "--audit", "into"],
+        ["--root", "work", "--audit", "way/file"],
     ],
 )
 async def test_flags_that_make_no_sense_end_it_with_a_sentence(tmp_path: Path, flags: list[str]) -> None:
     import subprocess
 
+    (tmp_path / "work").mkdir()
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "into").symlink_to("work/file")
+    (tmp_path / "way").symlink_to("work")
     done = subprocess.run(  # noqa: ASYNC221  nothing else waits
         [MYCELIUM, "workbench", *flags],
         cwd=tmp_path,

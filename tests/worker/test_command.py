@@ -49,6 +49,13 @@ async def test_once_does_one_and_waits_for_it(ground: Ground, m: Mycelium) -> No
     assert (await m.get_stats()).ready == 1
 
 
+async def test_once_ends_with_1_where_the_task_failed(ground: Ground, m: Mycelium) -> None:
+    await m.create_task("leave")
+    async with ground.worker("--once") as worker:
+        assert await worker.ends() == 1
+    assert [told["ended"] for told in worker.outcomes] == ["failed"]
+
+
 async def test_a_worker_is_seen_from_its_start_to_its_end(ground: Ground, m: Mycelium) -> None:
     task = await m.create_task("wait", payload=ground.waiting("a"), capabilities=["gpu"])
     args = ["--agent", "wanda", "--capability", "gpu", "--capability", "cuda", "--concurrency", "2"]
@@ -226,6 +233,7 @@ async def test_health_is_told_over_http_and_a_draining_worker_is_not_ready(groun
     await m.create_task("wait", payload=ground.waiting("a"))
     async with ground.worker("--health-port", "0") as worker:
         await worker.has_said("/health and /ready.\n")
+        assert worker.err.index("works on") < worker.err.index("Health: http://")
         port = int(worker.err.partition("http://127.0.0.1:")[2].partition("/")[0])
         await ground.has_begun("a")
         code, said = await get(port, "/health")
@@ -292,3 +300,23 @@ async def test_nothing_but_outcomes_is_on_stdout(ground: Ground, m: Mycelium) ->
     async with ground.worker("--until-empty", as_json=False) as worker:
         assert await worker.ends() == 0
     assert worker.out == ""
+
+
+async def test_without_a_terminal_each_outcome_is_a_line_of_the_log(ground: Ground, m: Mycelium) -> None:
+    good, bad = await m.create_tasks(["echo", "leave"])
+    async with ground.worker("--until-empty", as_json=False) as worker:
+        assert await worker.ends() == 0
+    lines = [line for line in worker.err.splitlines() if "mycelium.worker.outcomes" in line]
+    (completed,) = [line for line in lines if good.id in line]
+    (failed,) = [line for line in lines if bad.id in line]
+    assert f"INFO mycelium.worker.outcomes: completed {good.id} (echo, attempt 1) after" in completed
+    assert f"WARNING mycelium.worker.outcomes: failed {bad.id} (leave, attempt 1) after" in failed
+    assert failed.endswith(": crashed: 3")
+
+
+async def test_a_level_that_was_asked_for_is_kept(ground: Ground, m: Mycelium) -> None:
+    good, bad = await m.create_tasks(["echo", "leave"])
+    async with ground.worker("--until-empty", as_json=False, MYCELIUM_LOG="WARNING") as worker:
+        assert await worker.ends() == 0
+    assert good.id not in worker.err
+    assert f"failed {bad.id}" in worker.err

@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from mycelium import Mycelium
-from mycelium.errors import BackendUnavailable
+from mycelium.errors import BackendUnavailable, StoreDamaged
 from mycelium.models import Task
 from mycelium_worker.attempt import Attempt
 from mycelium_worker.executor import TaskFailed
@@ -318,6 +318,9 @@ class Recorded:
     async def settle(self) -> None:
         self._settled.append((await self._m.get_task(self.task.id)).status)
 
+    async def give_back(self) -> None:
+        self._settled.append("given back")
+
 
 class Flaky:
     """A source that fails now and then."""
@@ -380,6 +383,24 @@ async def test_no_outcome_is_lost_while_the_store_is_away(m: Mycelium, monkeypat
     monkeypatch.setattr(m, "complete_task", complete)
     await work_off(m, {"greet": greet})
     assert (await m.get_task(task.id)).result == {"hello": "ada"}
+
+
+async def test_a_job_whose_outcome_the_store_cannot_take_is_given_back_and_its_lease_runs_out(
+    m: Mycelium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await m.create_task("greet", payload={"name": "ada"})
+
+    async def complete(*args: object, **more: object) -> Task:
+        raise StoreDamaged("a page is broken")
+
+    monkeypatch.setattr(m, "complete_task", complete)
+    source = Flaky(m, failures=0)
+    worker = Worker(m, [source], Executors({"greet": greet}), NoTools())
+    with anyio.fail_after(PATIENCE):
+        tally = await worker.run(until_empty=True)
+    assert tally.ended == {"lost": 1}
+    assert source.settled == ["given back"]
+    assert m.leases.current() == {}
 
 
 async def test_a_type_that_nobody_does_fails_by_name(m: Mycelium) -> None:

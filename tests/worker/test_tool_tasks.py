@@ -7,10 +7,11 @@ import pytest
 
 from mycelium import Mycelium
 from mycelium.models import Task
+from mycelium_worker.conversation.transcript import transcript
 from mycelium_worker.executors.code_analysis import analyze_code
 from mycelium_worker.executors.registry import Executors
 from mycelium_worker.executors.tool import do_tool
-from mycelium_worker.model import Busy, Message, Rejected, Text, Turn, Usage
+from mycelium_worker.model import Busy, Message, Rejected, Stop, Text, Turn, Unusable, Usage
 from mycelium_worker.toolbox import Tool
 from tests.worker.loop import NoTools, work_off
 from tests.worker.tools import SmallToolbox, small_toolbox
@@ -128,12 +129,13 @@ async def test_without_an_analyser_it_says_who_has_one(m: Mycelium) -> None:
 
 
 class Reviewer:
-    """A model that says one thing, or raises it."""
+    """A model that says one thing after the other, or raises it; the last of them from then on."""
 
     name = "reviewer"
 
-    def __init__(self, says: str | Exception) -> None:
-        self._says = says
+    def __init__(self, *says: str | Exception, stop: Stop = "end") -> None:
+        self._says = list(says)
+        self._stop: Stop = stop
         self.asked: list[str] = []
 
     async def answer(
@@ -141,26 +143,75 @@ class Reviewer:
     ) -> Turn:
         self.asked += [block.text for message in messages for block in message.blocks if isinstance(block, Text)]
         assert not tools
-        if isinstance(self._says, Exception):
-            raise self._says
-        return Turn([Text(self._says)], "end", Usage(input=10, output=5))
+        says = self._says.pop(0) if len(self._says) > 1 else self._says[0]
+        if isinstance(says, Exception):
+            raise says
+        return Turn([Text(says)], self._stop, Usage(input=10, output=5))
 
 
 async def test_a_model_writes_the_review_of_code_and_findings(m: Mycelium, toolbox: SmallToolbox) -> None:
     model = Reviewer("Do not eval.")
-    task = await done(m, toolbox, "code_analysis", CODE, model, budget={"tokens": 100})
+    task = await done(m, toolbox, "code_analysis", CODE, model, budget={"tokens": 10_000})
     assert blocks(task)[0] == {"type": "text", "text": "Do not eval."}
     assert "S307" in model.asked[0]
     assert task.spent is not None
     assert (task.spent.tokens, task.spent.turns) == (15, 1)
 
 
-@pytest.mark.parametrize("trouble", [Busy("overloaded"), Rejected("no such key", code="unauthorized"), ""])
-async def test_without_an_answer_the_summary_stands(
-    m: Mycelium, toolbox: SmallToolbox, trouble: str | Exception
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (Busy("overloaded", retry_after=9999), "The model is busy, and there is no time left to wait: overloaded"),
+        (Rejected("no such thing", code="model_request_rejected"), "no such thing"),
+        (Unusable("no such key", code="model_unauthorized"), "no such key"),
+        ("", "it said nothing"),
+    ],
+)
+async def test_without_an_answer_the_summary_stands_and_says_why(
+    m: Mycelium, toolbox: SmallToolbox, trouble: str | Exception, why: str
 ) -> None:
     task = await done(m, toolbox, "code_analysis", CODE, Reviewer(trouble))
-    assert "Security analysis of python code: 1 finding" in str(task.result)
+    text = blocks(task)[0]["text"]
+    assert text.startswith("Security analysis of python code: 1 finding")
+    assert "There is no review by a model" in text
+    assert why in text
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 1}, {"tokens": 500}, {"tokens": 500, "turns": 1}])
+async def test_a_budget_too_small_for_a_review_does_not_cost_the_findings(
+    m: Mycelium, toolbox: SmallToolbox, budget: dict[str, Any]
+) -> None:
+    model = Reviewer("Do not eval.")
+    task = await done(m, toolbox, "code_analysis", CODE, model, budget=budget)
+    assert task.status == "completed"
+    assert blocks(task)[1]["results"]["counts"]["high"] == 1
+    assert "(There is no review by a model: the task's tokens do not suffice.)" in blocks(task)[0]["text"]
+    assert not model.asked
+
+
+async def test_an_overload_is_waited_out_for_a_review(m: Mycelium, toolbox: SmallToolbox) -> None:
+    model = Reviewer(Busy("overloaded", retry_after=0.01), "Do not eval.")
+    task = await done(m, toolbox, "code_analysis", CODE, model, timeout_seconds=60)
+    assert blocks(task)[0]["text"] == "Do not eval."
+    assert len(model.asked) == 2
+
+
+async def test_a_review_is_told_and_counted_as_conversations_are(m: Mycelium, toolbox: SmallToolbox) -> None:
+    task = await done(m, toolbox, "code_analysis", CODE, Reviewer("Do not eval."))
+    assert task.result is not None
+    assert task.result["model"] == "reviewer"
+    assert task.result["usage"] == {"input": 10, "output": 5, "cache_read": 0, "cache_write": 0, "turns": 1}
+    asked, said = await transcript(m, task.id)
+    assert (asked.role, said.role, said.text) == ("user", "assistant", "Do not eval.")
+    assert "eval(x)" in asked.text
+
+
+async def test_a_review_that_was_cut_says_so(m: Mycelium, toolbox: SmallToolbox) -> None:
+    model = Reviewer("Do not ev", stop="max_tokens")
+    task = await done(m, toolbox, "code_analysis", CODE, model, budget={"turns": 1})
+    assert task.result is not None
+    assert blocks(task)[0]["text"] == "Do not ev\n\n(The review is not complete: the task has no turns left.)"
+    assert task.result["stopped"] == "max_turns"
 
 
 def test_the_two_are_registered() -> None:

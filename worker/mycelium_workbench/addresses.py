@@ -27,11 +27,18 @@ NOT_PUBLIC: Final = tuple(
         "2002::/16",  # 6to4: the same
         "2001::/32",  # Teredo: the same
         "::/96",  # the same, and deprecated
-        "fec0::/10",  # site-local, deprecated
+        "2001::/23",  # protocols' own
+        "3fff::/20",  # for documents
+        "5f00::/16",  # for routing
+        "192.0.0.0/24",  # protocols' own
         "192.88.99.0/24",  # relays of 6to4
         "168.63.129.16/32",  # Azure's own services, in a public range
     )
 )
+GLOBAL: Final = ipaddress.IPv6Network("2000::/3")
+"""All that is handed out of IPv6."""
+ISATAP: Final = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
+"""How the second half of an address begins that has an IPv4 address in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,20 @@ def is_public(address: str) -> bool:
         ip = ip.ipv4_mapped
     if any(ip in network for network in NOT_PUBLIC if network.version == ip.version):
         return False
+    if isinstance(ip, ipaddress.IPv6Address) and (ip not in GLOBAL or ip.packed[8:12] in ISATAP):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def is_own(address: str) -> bool:
+    """Whether this machine has this address, which may be a public one: only then it can be listened on."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 async def find_target(host: str, port: int, allowed: Collection[tuple[str, int]]) -> Target:
@@ -83,7 +103,7 @@ async def find_target(host: str, port: int, allowed: Collection[tuple[str, int]]
     if not free and (name in METADATA or name == "localhost" or name.endswith((".localhost", ".internal", ".local"))):
         raise _not_allowed(host)
     addresses = await _addresses(name, port)
-    if not free and not all(is_public(each) for each in addresses):
+    if not free and not all(is_public(each) and not is_own(each) for each in addresses):
         raise _not_allowed(host)
     return Target(name, port, addresses)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import anyio
+import anyio.to_thread
+from anyio.abc import ByteReceiveStream, Process
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
@@ -32,6 +35,10 @@ MOST: Final = 200
 """Findings in one answer; the counts are of all."""
 SHOWN: Final = 50
 """Findings in its text."""
+LONGEST: Final = 1024 * 1024
+"""Bytes of code."""
+MOST_SAID: Final = 8 * 1024 * 1024
+"""Bytes that ruff may say of it: some hundred for each finding."""
 ANALYSED_WITHIN: Final = 20.0
 """Seconds for one run of ruff, which usually takes 0.02."""
 
@@ -51,6 +58,15 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
 }  # fmt: skip
 
 
+@dataclass
+class Said:
+    """What ruff said."""
+
+    findings: bytearray = field(default_factory=bytearray)
+    trouble: bytearray = field(default_factory=bytearray)
+    exit_code: int | None = None
+
+
 @tool(ToolAnnotations(read_only_hint=True, open_world_hint=False))
 async def analyze_code(
     bench: Bench,
@@ -68,15 +84,19 @@ async def analyze_code(
             hint=f"Supported: {', '.join(LANGUAGES)}.",
             supported=list(LANGUAGES),
         )
-    source = code.encode("utf-8", "surrogatepass") if code is not None else bench.folder.read_bytes(path or "")
-    if len(source) > bench.limits.file_bytes:
-        raise TooLarge(f"The code has over {bench.limits.file_mb} MiB.", hint="Pass one file at a time.")
-    findings = [_finding(each) for each in await _ask_ruff(source, analysis_type)]
-    return _reply(findings, analysis_type)
+    source = code.encode("utf-8", "surrogatepass") if code is not None else await _read(bench, path or "")
+    if len(source) > LONGEST:
+        raise TooLarge(f"The code has over {LONGEST} bytes.", hint="Pass one file at a time, or a part.")
+    said = await _ask_ruff(source, analysis_type)
+    return await anyio.to_thread.run_sync(lambda: _reply([_finding(each) for each in _parsed(said)], analysis_type))
 
 
-async def _ask_ruff(source: bytes, kind: Kind) -> list[dict[str, Any]]:
-    """What ruff finds, by its own words.
+async def _read(bench: Bench, path: str) -> bytes:
+    return await anyio.to_thread.run_sync(bench.folder.read_bytes, path)
+
+
+async def _ask_ruff(source: bytes, kind: Kind) -> Said:
+    """What ruff finds, in its own words.
 
     Nothing around counts: neither a configuration, nor, in matters of security, comments that silence a rule.
     """
@@ -86,22 +106,60 @@ async def _ask_ruff(source: bytes, kind: Kind) -> list[dict[str, Any]]:
     words = ["check", "--isolated", "--no-cache", "--exit-zero", "--quiet", "--output-format=json", *deaf]
     try:
         with anyio.fail_after(ANALYSED_WITHIN):
-            done = await anyio.run_process(
-                [find_ruff_bin(), *words, f"--select={RULES[kind]}", "-"],
-                input=source,
-                check=False,
-                cwd=tempfile.gettempdir(),
-                env={"PATH": os.defpath, "NO_COLOR": "1"},
-            )
+            command = [find_ruff_bin(), *words, f"--select={RULES[kind]}", "-"]
+            return await _run(command, source)
     except TimeoutError:
         raise TimedOut("The analysis took too long.", hint="Pass a smaller piece of code.") from None
     except OSError as error:
         raise ToolFailed(f"ruff cannot be run: {error}.", hint="Install it: pip install ruff.") from error
+
+
+async def _run(command: list[str], source: bytes) -> Said:
+    """Run it, with no more of its words in memory than there is room for; then it is stopped."""
+    said = Said()
+    process = await anyio.open_process(command, cwd="/", env={"PATH": os.defpath, "NO_COLOR": "1"})
     try:
-        return json.loads(done.stdout)
+        whole = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_feed, process, source)
+            tasks.start_soon(_take, process.stderr, said.trouble, MOST_SAID // 100)
+            whole = await _take(process.stdout, said.findings, MOST_SAID)
+            if not whole:
+                process.kill()
+        said.exit_code = await process.wait()
+    finally:
+        with anyio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.kill()
+            await process.aclose()
+    if not whole:
+        raise TooLarge("There is more to say of this code than fits.", hint="Pass a smaller piece of it.")
+    return said
+
+
+async def _feed(process: Process, source: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await process.stdin.send(source)
+        await process.stdin.aclose()
+
+
+async def _take(stream: ByteReceiveStream | None, taken: bytearray, most: int) -> bool:
+    """Take what comes until it ends; False when there is too much of it."""
+    assert stream is not None
+    async for chunk in stream:
+        if len(taken) + len(chunk) > most:
+            return False
+        taken += chunk
+    return True
+
+
+def _parsed(said: Said) -> list[dict[str, Any]]:
+    try:
+        return json.loads(said.findings)
     except ValueError:
-        said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise ToolFailed(f"ruff gave no findings: {said}", hint="Is the code UTF-8 text?") from None
+        why = said.trouble.decode(errors="replace").strip()[:500] or f"exit code {said.exit_code}"
+        raise ToolFailed(f"ruff gave no findings: {why}", hint="Is the code UTF-8 text?") from None
 
 
 def _finding(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,6 +188,7 @@ def _reply(findings: list[dict[str, Any]], kind: Kind) -> Reply:
         "tool": "ruff",
         "findings": findings[:MOST],
         "counts": counts,
+        "more": max(0, len(findings) - MOST),
     }
     lines = [
         f"{each['line']}:{each['column']} {each['rule']} {each['severity']}: {each['message']}" for each in findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -12,9 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-CONTENTS: Final = frozenset({"content", "code", "stdin"})
+from mycelium_workbench.errors import InvalidInput
+
+CONTENTS: Final = frozenset({"content", "code"})
 """Arguments of which only the size is noted: they may be long, and may be secret."""
 LONGEST: Final = 200
+"""Characters of most arguments,"""
+LONGEST_COMMAND: Final = 4000
+"""and of a command, which tells what was done."""
+_ADDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Audit:
@@ -23,7 +30,12 @@ class Audit:
     def __init__(self, file: Path | None) -> None:
         self._fd = None
         if file is not None:
-            self._fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                self._fd = os.open(file, _ADDING, 0o600)
+            except OSError as error:
+                raise InvalidInput(
+                    f"{file} cannot be written: {error.strerror}.", hint="Name a plain file, not a link."
+                ) from None
 
     def close(self) -> None:
         if self._fd is not None:
@@ -54,9 +66,20 @@ def _noted(name: str, value: object) -> object:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     if name in CONTENTS:
         return f"({len(text)} characters)"
+    if name == "stdin":
+        return f"({_measured(text)})"
     if name == "url":
         text = _without_secrets(text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    if name == "command" and len(text) > LONGEST_COMMAND:
+        return f"{text[:LONGEST_COMMAND]}… ({_measured(text)})"
+    longest = LONGEST_COMMAND if name == "command" else LONGEST
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
+
+
+def _measured(text: str) -> str:
+    """What tells whether another text is the same, and no more."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    return f"{len(encoded)} bytes, SHA-256 {hashlib.sha256(encoded).hexdigest()}"
 
 
 def _without_secrets(url: str) -> str:

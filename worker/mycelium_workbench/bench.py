@@ -6,12 +6,14 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import anyio
 
 from mycelium_workbench.errors import NoWalls
 from mycelium_workbench.folder import Folder
+from mycelium_workbench.own import guarded
 from mycelium_workbench.settings import Limits, Settings
 
 
@@ -21,6 +23,8 @@ class Bench:
 
     settings: Settings
     folder: Folder
+    guarded: tuple[str, ...]
+    """What of the folder no tool may change."""
     _obstacle: str | None = None
     _told: bool = False
     _trying: anyio.Lock = field(default_factory=anyio.Lock)
@@ -29,8 +33,10 @@ class Bench:
     @contextmanager
     def open(cls, settings: Settings) -> Generator[Self]:
         """Open the folder and keep it open: it stays the same one, whatever is done to its name."""
-        with Folder.open(settings.root, settings.limits.file_bytes) as folder:
-            yield cls(replace(settings, root=folder.root), folder)
+        kept = guarded(settings.root)
+        with Folder.open(settings.root, settings.limits.file_bytes, kept) as folder:
+            readable = tuple(Path(os.path.realpath(each)) for each in settings.readable if each.is_dir())
+            yield cls(replace(settings, root=folder.root, readable=readable), folder, kept)
 
     @property
     def limits(self) -> Limits:
@@ -46,7 +52,7 @@ class Bench:
 
         async with self._trying:
             if self._obstacle is None:
-                self._obstacle = await try_walls(self.settings)
+                self._obstacle = await try_walls(self)
         if self._obstacle and not self.settings.unconfined:
             raise NoWalls(
                 f"This system has no walls for commands ({self._obstacle}), so none is run.",

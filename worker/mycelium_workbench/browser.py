@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mycelium_workbench.errors import NoBrowser, PageTrouble
+from mycelium_workbench.own import in_reach, search_path
 from mycelium_workbench.proxy import REFUSED_AS, USER, Proxy
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, Route
+
+    from mycelium_workbench.bench import Bench
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 SIZE: Final = (1280, 800)
@@ -42,7 +45,7 @@ class Seen:
     png: bytes
 
 
-async def render(url: str, proxy: Proxy) -> Seen:
+async def render(url: str, proxy: Proxy, bench: Bench) -> Seen:
     """Open the page in a browser of its own, which is gone afterwards, and all of whose traffic goes through `proxy`.
 
     Raises:
@@ -53,7 +56,7 @@ async def render(url: str, proxy: Proxy) -> Seen:
         from playwright.async_api import Error
     except ImportError:
         raise NoBrowser("No browser is installed.", hint=INSTALL) from None
-    async with _browser(proxy) as browser:
+    async with _browser(proxy, bench) as browser:
         try:
             return await _seen(browser, url, proxy)
         except Error as error:
@@ -62,18 +65,21 @@ async def render(url: str, proxy: Proxy) -> Seen:
 
 
 @asynccontextmanager
-async def _browser(proxy: Proxy) -> AsyncGenerator[Browser]:
+async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
     from playwright.async_api import Error, async_playwright
 
-    program = next((found for each in PROGRAMS if (found := shutil.which(each))), None)
+    path = search_path(bench.folder.root, bench.guarded)
+    program = next((found for each in PROGRAMS if (found := shutil.which(each, path=path))), None)
     async with async_playwright() as playwright:
+        if in_reach(program or playwright.chromium.executable_path, str(bench.folder.root), bench.guarded):
+            raise NoBrowser("The only browser lies in the folder that is worked in.", hint=INSTALL)
         try:
             browser = await playwright.chromium.launch(
                 executable_path=program,
                 args=list(FLAGS),
                 # Chromium's own sandbox does not work for root.
                 chromium_sandbox=os.geteuid() != 0,
-                env={"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"},
+                env={"PATH": path, "LANG": "C.UTF-8"},
                 proxy={"server": proxy.url, "username": USER, "password": proxy.password},
             )
         except Error as error:

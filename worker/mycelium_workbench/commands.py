@@ -35,7 +35,6 @@ from mycelium_workbench.errors import (
 from mycelium_workbench.helper import words
 from mycelium_workbench.registry import Number, tool
 from mycelium_workbench.reply import Reply
-from mycelium_workbench.settings import Settings
 
 GRACE: Final = 1.0
 """Seconds between asking a command to end and ending it."""
@@ -46,6 +45,13 @@ LONGEST_COMMAND: Final = 100_000
 LONGEST_STDIN: Final = 1024 * 1024
 FLOOD: Final = 256
 """So many times what is kept of a command's output it may write until it is stopped."""
+
+REPORTED: Final[Mapping[str, tuple[type, ...]]] = {
+    "exit_code": (int,),
+    "stopped": (str, type(None)),
+    "failed": (str,),
+}
+"""What a keeper says of a command."""
 
 
 @tool(ToolAnnotations(destructive_hint=True))
@@ -127,15 +133,15 @@ class Ran:
         }
 
 
-async def try_walls(settings: Settings) -> str:
+async def try_walls(bench: Bench) -> str:
     """Why a command cannot be walled in here; empty if it can. It is tried, with a command that does nothing."""
     if sys.platform != "linux":
         return "only Linux has them"
     try:
-        async with _keeper(settings, "exit 0", str(settings.root), 5.0, walled=True) as (process, report):
+        async with _keeper(bench, "exit 0", str(bench.folder.root), 5.0, walled=True) as (process, report):
             with anyio.fail_after(10.0):
                 await process.wait()
-            said = _report(report)
+            said = reported(report)
     except TimeoutError:
         return "trying took too long"
     return "" if said.get("exit_code") == 0 else str(said.get("failed", "the trial failed"))
@@ -144,9 +150,9 @@ async def try_walls(settings: Settings) -> str:
 async def _run(bench: Bench, command: str, folder: str, stdin: bytes, limit: float, *, walled: bool) -> Ran:
     ran = Ran(Output(bench.limits.output_bytes))
     started = time.monotonic()
-    async with _keeper(bench.settings, command, folder, limit, walled=walled) as (process, report):
+    async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
         why = await _attend(process, stdin, ran.output, limit)
-        said = _report(report)
+        said = reported(report)
     ran.seconds = time.monotonic() - started
     ran.exit_code = said.get("exit_code")
     ran.error = _error(why or said.get("stopped"), said, ran, bench, limit)
@@ -210,7 +216,7 @@ def _signal(process: Process, number: signal.Signals) -> None:
 
 @asynccontextmanager
 async def _keeper(
-    settings: Settings, command: str, folder: str, limit: float, *, walled: bool
+    bench: Bench, command: str, folder: str, limit: float, *, walled: bool
 ) -> AsyncGenerator[tuple[Process, int]]:
     """The command's keeper, started; it and everything under it has ended when this context does."""
     report, written = os.pipe()
@@ -218,12 +224,12 @@ async def _keeper(
         with tempfile.TemporaryDirectory(prefix="mycelium-", ignore_cleanup_errors=True) as home:
             try:
                 process = await anyio.open_process(
-                    _words(settings, command, folder, limit, home, written, walled=walled),
+                    _words(bench, command, folder, limit, home, written, walled=walled),
                     stderr=subprocess.STDOUT,  # in the order in which it was written
                     env={},
                     cwd="/",
                     start_new_session=True,
-                    pass_fds=[written],
+                    pass_fds=[written, bench.folder.fd],
                 )
             except OSError as error:
                 raise ToolFailed(f"No process can be started: {error}.", hint="Try later.") from error
@@ -241,16 +247,16 @@ async def _keeper(
         os.close(report)
 
 
-def _words(
-    settings: Settings, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool
-) -> list[str]:
-    limits = settings.limits
+def _words(bench: Bench, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool) -> list[str]:
+    settings, limits = bench.settings, bench.limits
     order = {
         "command": command,
         "folder": folder,
         "root": str(settings.root),
+        "root_fd": bench.folder.fd,
         "environment": _environment(home, walled=walled),
         "readable": [*_interpreter(), *(str(each) for each in settings.readable)],
+        "guarded": bench.guarded,
         "walls": walled,
         "network": settings.network,
         "seconds": limit,
@@ -282,10 +288,12 @@ def _environment(home: str, *, walled: bool) -> Mapping[str, str]:
     }
 
 
-def _report(fd: int) -> dict[str, Any]:
+def reported(fd: int) -> dict[str, Any]:
+    """What a keeper said, as far as it is of the types that it says; nothing if it is nothing."""
     os.set_blocking(fd, False)
-    with suppress(BlockingIOError, ValueError):
-        return json.loads(os.read(fd, 4096))
+    with suppress(BlockingIOError, ValueError, TypeError, AttributeError):
+        said: Mapping[str, Any] = json.loads(os.read(fd, 4096))
+        return {name: value for name, value in said.items() if name in REPORTED and type(value) in REPORTED[name]}
     return {}
 
 

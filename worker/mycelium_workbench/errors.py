@@ -6,6 +6,7 @@
     │   ├── InvalidPattern     invalid_pattern         a regular expression or a glob
     │   └── UnsupportedLanguage unsupported_language
     ├── OutsideRoot            outside_root            the path leads out of the folder that is worked in
+    ├── Protected              protected               the path is of Mycelium's own code
     ├── NotFound               not_found
     ├── NotAFile               not_a_file              a folder, a device, a pipe
     ├── NotText                not_text
@@ -77,6 +78,12 @@ class OutsideRoot(WorkbenchError):
     """The path leads out of the folder that is worked in."""
 
     code = "outside_root"
+
+
+class Protected(WorkbenchError):
+    """The path lies in code that this server itself runs."""
+
+    code = "protected"
 
 
 class NotFound(WorkbenchError):

@@ -52,7 +52,7 @@ def _fitting(lines: list[str], most: int) -> tuple[str, int]:
     return "".join(taken), len(taken)
 
 
-@tool(ToolAnnotations(destructive_hint=True, idempotent_hint=True, open_world_hint=False))
+@tool(ToolAnnotations(destructive_hint=True, idempotent_hint=False, open_world_hint=False))
 async def write_file(
     bench: Bench,
     path: str,

@@ -11,13 +11,14 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
-from mycelium_workbench.errors import FileTrouble, InvalidInput, NotAFile, NotFound, OutsideRoot, TooLarge
+from mycelium_workbench.errors import FileTrouble, InvalidInput, NotAFile, NotFound, OutsideRoot, Protected, TooLarge
 
 MOST_LINKS: Final = 20
 """On one way; more are a circle."""
@@ -26,21 +27,25 @@ DEEPEST: Final = 200
 """Folders on one way, each of which is held open."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_Identity: TypeAlias = tuple[int, int]
+"""Of a file or folder: its device's number, and its own there."""
 _INSIDE: Final = "Use a path inside the folder that is worked in, relative to it."
 
 
 class Folder:
     """A root that nothing leads out of."""
 
-    def __init__(self, root: Path, fd: int, file_bytes: int) -> None:
+    def __init__(self, root: Path, fd: int, file_bytes: int, guarded: frozenset[_Identity]) -> None:
         self.root = root
         self.fd = fd
         self._file_bytes = file_bytes
+        self._guarded = guarded
+        self._changing = threading.Lock()
 
     @classmethod
     @contextmanager
-    def open(cls, root: Path, file_bytes: int) -> Generator[Self]:
-        """Hold `root` open for the time of this context.
+    def open(cls, root: Path, file_bytes: int, guarded: Iterable[str] = ()) -> Generator[Self]:
+        """Hold `root` open for the time of this context. Nothing is written into the `guarded` paths.
 
         Raises:
             NotFound, NotAFile, FileTrouble: it is no folder that can be opened.
@@ -49,7 +54,7 @@ class Folder:
         with _told(str(root)):
             fd = os.open(resolved, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            yield cls(resolved, fd, file_bytes)
+            yield cls(resolved, fd, file_bytes, frozenset(_identity(os.stat(each)) for each in guarded))
         finally:
             os.close(fd)
 
@@ -80,12 +85,15 @@ class Folder:
         made. A file that is there keeps its mode.
 
         Raises:
-            WorkbenchError: as of `read_bytes`.
+            WorkbenchError: as of `read_bytes`; protected.
         """
-        with self._walk(path, make=True) as walk, _told(path):
+        # What is read must still hold when the whole is put back: one change at a time.
+        with self._changing, self._walk(path, make=True) as walk, _told(path):
             if walk.name is None or path.endswith("/"):
                 raise _not_a_file(path, "a folder")
             before = _look(walk.name, walk.folder)
+            if before is not None:
+                walk.check_free(before)
             if before is not None and not stat.S_ISREG(before.st_mode):
                 raise _not_a_file(path, _kind(before.st_mode))
             whole = self._read(walk, path) + content if append and before is not None else content
@@ -110,7 +118,7 @@ class Folder:
     def _walk(self, path: str, *, make: bool = False) -> Generator[_Walk]:
         names = self._names(path)
         with ExitStack() as stack:
-            walk = _Walk(stack, self.fd, self.root, path)
+            walk = _Walk(stack, self.fd, self.root, path, self._guarded if make else frozenset())
             with _told(path):
                 walk.go(names, make=make)
             yield walk
@@ -151,6 +159,8 @@ class _Walk:
     root_fd: int
     root: Path
     path: str
+    guarded: frozenset[_Identity]
+    """What this way must not lead into."""
 
     def __post_init__(self) -> None:
         self.folders = [self.root_fd]
@@ -202,8 +212,16 @@ class _Walk:
                 os.mkdir(name, dir_fd=self.folder)
         fd = os.open(name, _FOLDER, dir_fd=self.folder)
         self.stack.callback(os.close, fd)
+        self.check_free(os.fstat(fd))
         self.folders.append(fd)
         self.way.append(name)
+
+    def check_free(self, found: os.stat_result) -> None:
+        """Refuse what is guarded. By its identity: a name has many spellings where case does not count."""
+        if _identity(found) in self.guarded:
+            raise Protected(
+                f"{_shown(self.path)} is code that this workbench runs.", hint="Change it from outside of it."
+            )
 
 
 def _inside(path: str, root: Path, asked: str) -> list[str]:
@@ -214,6 +232,10 @@ def _inside(path: str, root: Path, asked: str) -> list[str]:
             raise _outside(asked)
         path = path[len(base) :]
     return [name for name in path.split("/") if name not in {"", "."}]
+
+
+def _identity(found: os.stat_result) -> _Identity:
+    return found.st_dev, found.st_ino
 
 
 def _look(name: str, folder: int) -> os.stat_result | None:

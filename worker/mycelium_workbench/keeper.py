@@ -34,8 +34,10 @@ class Order:
     command: str
     folder: str
     root: str
+    root_fd: int
     environment: dict[str, str]
     readable: list[str]
+    guarded: list[str]
     walls: bool
     network: bool
     seconds: float
@@ -49,6 +51,8 @@ class Order:
 def main(argument: str) -> None:
     """Do as told; never returns."""
     order = Order(**json.loads(argument))
+    for each in (order.report, order.root_fd):
+        os.set_inheritable(each, False)  # the command could report something else of itself
     try:
         said = _kept_inside(order) if order.walls else _kept(order)
     except walls.NoWall as error:
@@ -72,7 +76,8 @@ def _kept_inside(order: Order) -> dict[str, Any]:
         os.waitpid(inner, 0)
         return {}
     walls.die_with_parent()
-    walls.build(order.root, order.readable, network=order.network, memory=order.memory, processes=order.processes)
+    shown = walls.Shown(order.root, order.root_fd, order.readable, order.guarded)
+    walls.build(shown, network=order.network, memory=order.memory, processes=order.processes)
     return Keeper(order).run()
 
 

@@ -66,7 +66,7 @@ async def browse_page(
     try:
         with anyio.fail_after(limits.page_seconds):
             async with proxy.open():
-                page = await _page_or_error(fetch(url, proxy, limits.page_bytes), proxy)
+                page = await _page_or_error(fetch(url, proxy, bench), proxy)
     except TimeoutError:
         raise TimedOut(f"The page took over {limits.page_seconds:g} s.", hint="Try later, or another page.") from None
     if isinstance(page, WorkbenchError):
@@ -108,20 +108,27 @@ def check_url(url: str) -> None:
         raise InvalidInput("The address names no host.", hint="Such as https://example.org/page.")
 
 
-async def _fetched(url: str, proxy: Proxy, most: int) -> Page:
+async def _fetched(url: str, proxy: Proxy, bench: Bench) -> Page:
     import httpx2 as httpx
 
+    # The proxy looks at the first request of a connection.
+    one_each = httpx.Limits(max_keepalive_connections=0)
     through = httpx.Proxy(proxy.url, auth=(USER, proxy.password))
     # Nothing of the environment counts: it may name another proxy, and passwords for hosts.
     async with httpx.AsyncClient(
-        proxy=through, trust_env=False, follow_redirects=True, max_redirects=MOST_REDIRECTS, timeout=None
+        proxy=through,
+        trust_env=False,
+        follow_redirects=True,
+        max_redirects=MOST_REDIRECTS,
+        timeout=None,
+        limits=one_each,
     ) as client:
         try:
             headers = {"User-Agent": AGENT, "Accept": "text/html, text/*;q=0.9, */*;q=0.5", "Accept-Encoding": "gzip"}
             async with client.stream("GET", url, headers=headers) as answer:
                 if answer.status_code in REFUSED_AS and proxy.refused is not None:
                     raise proxy.refused
-                body, cut = await _body(answer, most)
+                body, cut = await _body(answer, bench.limits.page_bytes)
                 kind = str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
                 return Page(str(answer.url), answer.status_code, kind, body, cut)
         except httpx.TooManyRedirects:
@@ -148,10 +155,10 @@ async def _body(answer: Any, most: int) -> tuple[bytes, bool]:
     return bytes(body), False
 
 
-async def _rendered(url: str, proxy: Proxy, most: int) -> Page:
+async def _rendered(url: str, proxy: Proxy, bench: Bench) -> Page:
     from mycelium_workbench.browser import render
 
-    seen = await render(url, proxy)
+    seen, most = await render(url, proxy, bench), bench.limits.page_bytes
     body = seen.html.encode(errors="replace")
     return Page(seen.url, seen.status, "text/html", body[:most], len(body) > most, seen.png)
 

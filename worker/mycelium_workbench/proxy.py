@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.abc import ByteReceiveStream, ByteStream, SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from mycelium_workbench.addresses import Target, find_target
@@ -30,6 +30,8 @@ CHUNK: Final = 64 * 1024
 USER: Final = "workbench"
 REFUSED_AS: Final = frozenset({407, 502})
 """The answers by which a client learns that the proxy refused, where `Proxy.refused` says why."""
+
+OF_ONE_CONNECTION: Final = ("proxy-", "connection", "keep-alive", "upgrade", "te:")
 
 
 class Proxy:
@@ -102,10 +104,9 @@ class Proxy:
         host, port = _asked_host(where, headers)
         async with await self._connected(host, port) as server:
             path = parts._replace(scheme="", netloc="").geturl() or "/"
-            kept = [each for each in headers if not each.lower().startswith(("proxy-", "connection:", "keep-alive:"))]
-            said = "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close", "", ""])
-            await server.send(said.encode("latin-1"))
-            await self._join(client, buffered, server)
+            size = _size(headers)
+            await server.send(_head(f"{method} {path} {version}", headers))
+            await self._answer(client, buffered, server, size)
 
     def _knows(self, headers: list[str]) -> bool:
         expected = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
@@ -120,6 +121,33 @@ class Proxy:
                     return await anyio.connect_tcp(address, target.port)
         raise _no_answer(target)
 
+    async def _answer(
+        self, client: SocketStream, buffered: BufferedByteReceiveStream, server: SocketStream, size: int
+    ) -> None:
+        """Pass on what belongs to this one request, and its answer. Others have a connection of their own."""
+        async with anyio.create_task_group() as tasks:
+
+            async def upwards() -> None:
+                left = size
+                while left:
+                    chunk = await buffered.receive(min(left, CHUNK))
+                    left -= len(chunk)
+                    await server.send(chunk)
+
+            tasks.start_soon(_quietly, upwards)
+            await _quietly(lambda: self._downwards(server, client))
+            tasks.cancel_scope.cancel()
+
+    async def _downwards(self, server: SocketStream, client: SocketStream) -> None:
+        answer = BufferedByteReceiveStream(server)
+        status = "100"
+        while status.startswith("1"):  # what comes before the answer
+            head = (await answer.receive_until(b"\r\n\r\n", LONGEST_HEAD)).decode("latin-1")
+            first, *headers = head.split("\r\n")
+            status = first.split(" ")[1]
+            await client.send(_head(first, headers))
+        await self._copy(answer, client, counted=True)
+
     async def _join(self, client: SocketStream, buffered: BufferedByteReceiveStream, server: SocketStream) -> None:
         """Pass bytes both ways until one side has no more."""
         async with anyio.create_task_group() as tasks:
@@ -133,7 +161,7 @@ class Proxy:
             await _quietly(lambda: self._copy(server, client, counted=True))
             tasks.cancel_scope.cancel()
 
-    async def _copy(self, source: ByteStream, target: ByteStream, *, counted: bool) -> None:
+    async def _copy(self, source: ByteReceiveStream, target: ByteStream, *, counted: bool) -> None:
         while True:
             chunk = await source.receive(CHUNK)
             self._room -= len(chunk) if counted else 0
@@ -146,8 +174,30 @@ class Proxy:
 
 
 async def _quietly(copy: Callable[[], Awaitable[None]]) -> None:
-    with suppress(OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+    gone = (OSError, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+    with suppress(*gone, anyio.IncompleteRead, anyio.DelimiterNotFound, IndexError):
         await copy()
+
+
+def _head(first: str, headers: list[str]) -> bytes:
+    """A request's or an answer's head without what concerns one connection; both ways, this one ends with it."""
+    kept = [each for each in headers if not each.lower().startswith(OF_ONE_CONNECTION)]
+    return "\r\n".join([first, *kept, "Connection: close", "", ""]).encode("latin-1")
+
+
+def _size(headers: list[str]) -> int:
+    """How much belongs to a request after its head.
+
+    Raises:
+        ValueError: it cannot be told, or not in one way only.
+    """
+    if any(each.startswith((" ", "\t")) or each.lower().startswith("transfer-encoding") for each in headers):
+        raise ValueError("lines that go on, or a body of unknown size")
+    said = {each.partition(":")[2].strip() for each in headers if each.lower().startswith("content-length")}
+    size = int(said.pop()) if said else 0
+    if said or size < 0:
+        raise ValueError("more than one size")
+    return size
 
 
 def _asked_host(url: str, headers: list[str]) -> tuple[str, int]:

@@ -41,6 +41,7 @@ def main(argument: str) -> None:
     finds = files = 0
     for path, content in _texts(asked["root"], chosen, asked["file_bytes"]):
         files += 1
+        shown_path = os.fsencode(path).decode(errors="replace")  # names need not be UTF-8; what is said must
         for number, line in enumerate(content.splitlines(), 1):
             if (found := pattern.search(line)) is None:
                 continue
@@ -48,7 +49,7 @@ def main(argument: str) -> None:
             if finds > asked["limit"]:
                 _say({"files": files, "more": True})
                 return
-            _say({"path": path, "line": number, "column": found.start() + 1, "text": _shown(line, found.start())})
+            _say({"path": shown_path, "line": number, "column": found.start() + 1, "text": _shown(line, found.start())})
     _say({"files": files, "more": False})
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mycelium_workbench.errors import InvalidInput
+from mycelium_workbench.own import guarded, is_within
 
 KILO = 1024
 MEGA = 1024 * 1024
@@ -75,7 +76,13 @@ class Settings:
         root = Path(os.path.realpath(self.root))
         if not root.is_dir() or root == Path(root.anchor):
             raise InvalidInput(f"{self.root} is no folder to work in.", hint="Name one below the root of the system.")
+        guarded(root)
         if low := [name for name, value in asdict(self.limits).items() if value <= 0]:
             raise InvalidInput(f"{', '.join(low)} must be above 0.", hint="Limits cannot be turned off.")
         if self.audit is not None and not self.audit.absolute().parent.is_dir():
             raise InvalidInput(f"There is no folder for {self.audit}.", hint="Make it, or name another file.")
+        if self.audit is not None and is_within(os.path.realpath(self.audit), str(root)):
+            raise InvalidInput(
+                f"{self.audit} lies in the folder that is worked in.",
+                hint="Commands could change it: name another file.",
+            )

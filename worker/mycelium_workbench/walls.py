@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,8 @@ HIDDEN: Final = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 HOME: Final = "/run/workbench"
 """Empty at first, and gone with the command."""
+EMPTY: Final = "/.empty"
+"""What stands in the place of a hidden file."""
 RESERVED_PIDS: Final = 300
 """That the kernel does not give out again, and that count for a namespace's highest."""
 
@@ -38,6 +41,8 @@ AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = -100, 0x8000, 442
 PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 23, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC if sys.platform == "linux" else 0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,16 +66,34 @@ def part(*, network: bool) -> None:
         _raise_loopback()
 
 
-def build(root: str, readable: Sequence[str], *, network: bool, memory: int, processes: int) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """The folders that the command finds besides the system's."""
+
+    root: str
+    """Can be written,"""
+    root_fd: int
+    """and is the same as this, which was opened when its name was good."""
+    readable: Sequence[str]
+    """these cannot,"""
+    guarded: Sequence[str]
+    """nor can these, which lie below the root."""
+
+
+def build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     """Make the file system, as the first process in the new namespaces."""
     try:
-        _build(root, readable, network=network, memory=memory, processes=processes)
+        _build(shown, network=network, memory=memory, processes=processes)
     except OSError as error:
         raise NoWall(f"{error.filename or 'a mount'}: {error.strerror}") from None
 
 
-def _build(root: str, readable: Sequence[str], *, network: bool, memory: int, processes: int) -> None:
+def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    root = _opened(shown.root)
+    if not os.path.samestat(os.fstat(root), os.fstat(shown.root_fd)):
+        raise NoWall(f"{shown.root} is no longer the folder that it was")
+    readable = {each: _opened(each) for each in shown.readable if not _is_within(each, shown.root)}
     size = memory // 4
     # Stacked upon the old one in namespaces of our own; it becomes the new root, and the old one is free again.
     _tmpfs("/tmp", size)
@@ -87,14 +110,15 @@ def _build(root: str, readable: Sequence[str], *, network: bool, memory: int, pr
     _devices(size)
     for folder in SYSTEM:
         _system(folder)
+    Path(EMPTY).touch(0o444)
     for hidden in HIDDEN:
         _hide(hidden)
     if network:
         _names_of_hosts()
-    for folder in readable:
-        if not f"{folder}/".startswith(f"{root}/") and os.path.isdir(f"/old{folder}"):
-            _show(folder)
-    _show(root, writable=True)
+    for folder, fd in readable.items():
+        _show(folder, fd)
+    _show(shown.root, root, writable=True)
+    _guard(shown)
     _processes(processes)
     _call("umount2", b"/old", MNT_DETACH)
     os.rmdir("/old")
@@ -110,7 +134,7 @@ def _devices(size: int) -> None:
     for name in DEVICES:
         if os.path.exists(f"/old/dev/{name}"):
             Path(f"/dev/{name}").touch()
-            _call("mount", f"/old/dev/{name}".encode(), f"/dev/{name}".encode(), None, MS_BIND, None)
+            _show_file(f"/dev/{name}", MS_RDONLY | MS_NOSUID | MS_NOEXEC)  # devices can be written all the same
     os.mkdir("/dev/shm")
     _tmpfs("/dev/shm", size)
     for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
@@ -121,13 +145,54 @@ def _system(folder: str) -> None:
     if os.path.islink(f"/old{folder}"):
         os.symlink(os.readlink(f"/old{folder}"), folder)
     elif os.path.isdir(f"/old{folder}"):
-        _show(folder)
+        _show(folder, _opened(f"/old{folder}"))
 
 
-def _show(folder: str, *, writable: bool = False) -> None:
+def _opened(folder: str) -> int:
+    """A folder with no link on the way to it: one may have been put there since the way was looked at."""
+    fd = os.open("/", _FOLDER)
+    for name in filter(None, folder.split("/")):
+        before, fd = fd, _open_in(fd, name, folder)
+        os.close(before)
+    return fd
+
+
+def _open_in(fd: int, name: str, folder: str) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except OSError as error:
+        os.close(fd)
+        raise NoWall(f"{folder} is no longer a folder without links: {error.strerror}") from None
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _show(folder: str, fd: int, *, writable: bool = False) -> None:
     os.makedirs(folder, exist_ok=True)
-    _call("mount", os.fsencode(f"/old{folder}"), os.fsencode(folder), None, MS_BIND | MS_REC, None)
+    target = _opened(folder)
+    os.close(target)
+    os.fchdir(fd)
+    _call("mount", b".", os.fsencode(folder), None, MS_BIND | MS_REC, None)
+    os.chdir("/")
+    os.close(fd)
     _restrict(folder, MS_NOSUID | MS_NODEV | (0 if writable else MS_RDONLY))
+
+
+def _show_file(path: str, flags: int) -> None:
+    _call("mount", os.fsencode(f"/old{path}"), os.fsencode(path), None, MS_BIND, None)
+    _restrict(path, flags)
+
+
+def _guard(shown: Shown) -> None:
+    """Make what is guarded read-only, and what leads there a place that cannot be renamed, as a mount is."""
+    passed = {str(each) for path in shown.guarded for each in Path(path).parents if Path(shown.root) in each.parents}
+    for each in sorted(passed | set(shown.guarded)):
+        path = os.fsencode(each)
+        _call("mount", path, path, None, MS_BIND | MS_REC, None)
+        if each in shown.guarded:
+            _restrict(each, MS_RDONLY | MS_NOSUID | MS_NODEV)
 
 
 def _restrict(folder: str, flags: int) -> None:
@@ -140,7 +205,9 @@ def _hide(path: str) -> None:
     if os.path.isdir(path):
         _call("mount", b"tmpfs", os.fsencode(path), b"tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, b"size=0,mode=0555")
     elif os.path.lexists(path) and not os.path.islink(path):
-        _call("mount", b"/old/dev/null", os.fsencode(path), None, MS_BIND, None)
+        # An empty file of our own: whatever is done to it stays here.
+        _call("mount", EMPTY.encode(), os.fsencode(path), None, MS_BIND, None)
+        _restrict(path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def _names_of_hosts() -> None:
@@ -150,7 +217,7 @@ def _names_of_hosts() -> None:
     if real.startswith("/run/") and os.path.isfile(f"/old{real}"):
         os.makedirs(os.path.dirname(real), exist_ok=True)
         Path(real).touch()
-        _call("mount", os.fsencode(f"/old{real}"), os.fsencode(real), None, MS_BIND, None)
+        _show_file(real, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def _processes(most: int) -> None:

@@ -14,7 +14,8 @@ import anyio
 from mycelium import Mycelium, MyceliumError
 from mycelium.errors import BudgetExceeded, InvalidInput, NotFound, Refused, StaleLease, StoreError
 from mycelium_worker.attempt import Attempt, Limits
-from mycelium_worker.failure import Failure, failure_of, refused, timed_out
+from mycelium_worker.executor import NotHere
+from mycelium_worker.failure import Failure, cut, failure_of, refused, timed_out
 from mycelium_worker.patience import insist
 from mycelium_worker.tally import Ending, Outcome
 
@@ -31,12 +32,14 @@ log = logging.getLogger("mycelium.worker")
 
 GIVE_BACK_WITHIN: Final = 2.0
 """Seconds for giving a task back and settling its job when the worker is cancelled."""
+PAUSE: Final = 1.0
+"""Seconds before a task is given back that cannot be done here now: a queue may bring it again at once."""
 
 
 class Doing:
     """A job that is under way. `stop` ends its attempt from outside."""
 
-    __slots__ = ("began", "job", "now", "scope", "seconds", "why")
+    __slots__ = ("away", "began", "job", "now", "scope", "seconds", "why")
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -49,6 +52,8 @@ class Doing:
         self.why: Literal["lost", "given back"] | None = None
         self.now: Task | None = None
         """The task as the store had it when the lease was found lost."""
+        self.away: NotHere | None = None
+        """Why it cannot be done here."""
 
     def stop(self, why: Literal["lost", "given back"], now: Task | None = None) -> None:
         if self.why is None:
@@ -108,8 +113,8 @@ class Doer:
                 await self.give_back(job)
             raise
         except StoreError as error:
-            # What brought the job is not told to forget it: the store does not know what came of it.
             log.error("the outcome of %s could not be stored: %s", job.task.id, error)  # noqa: TRY400  the error says it all
+            await self._let_go(job)
             return doing.outcome("lost", {"code": error.code, "error": str(error)})
         finally:
             self.under_way.discard(doing)
@@ -126,15 +131,24 @@ class Doer:
             await self.client.update_task(task.id, release=True, lease_token=task.token)
         except StoreError as error:
             log.warning("%s was not given back: %s", task.id, error)
+            await self._let_go(job)
             return
         except MyceliumError as error:
             log.info("%s was not given back: %s", task.id, error)
         await self._settle(job)
 
     async def _settle(self, job: Job) -> None:
+        self._drop_lease(job)
+        await job.settle()
+
+    async def _let_go(self, job: Job) -> None:
+        """Leave the task to whoever has it when its lease ends, since the store cannot be told of it."""
+        self._drop_lease(job)
+        await job.give_back()
+
+    def _drop_lease(self, job: Job) -> None:
         if self.client.leases.token(job.task.id, None) == job.task.token:
             self.client.leases.drop(job.task.id)  # one that was lost is kept otherwise
-        await job.settle()
 
     async def _attempt(self, doing: Doing) -> Success | Failure | None:
         """What came of it, or None where it was stopped or needs no more telling."""
@@ -147,6 +161,10 @@ class Doer:
         except (StaleLease, BudgetExceeded) as over:
             log.info("%s is over: %s", task.id, over)
             doing.stop("lost", await self._now(task.id))
+        except NotHere as away:
+            doing.away = away
+            await anyio.sleep(PAUSE)
+            doing.stop("given back")
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             # The boundary to executors: whatever one does fails its task, not the worker.
             if _cancelled_from_outside(error):
@@ -177,7 +195,7 @@ class Doer:
                         lambda: self.client.update_task(task.id, release=True, lease_token=task.token),
                         what=f"giving {task.id} back",
                     )
-                    return doing.outcome("released")
+                    return doing.outcome("released", _why_not_here(doing.away))
                 case _:
                     return _over(doing, doing.now)
         except (Refused, NotFound) as refusal:
@@ -226,6 +244,10 @@ def _over(doing: Doing, now: Task | None) -> Outcome:
             return doing.outcome("retrying", now.error)
         case _:
             return doing.outcome("lost")
+
+
+def _why_not_here(away: NotHere | None) -> Mapping[str, JsonValue] | None:
+    return None if away is None else {"code": away.code, "error": cut(str(away))}
 
 
 def _cancelled_from_outside(error: BaseException) -> bool:

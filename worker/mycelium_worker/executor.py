@@ -27,6 +27,17 @@ class TaskFailed(Exception):
         self.more: Mapping[str, JsonValue] = more
 
 
+class NotHere(Exception):
+    """The attempt cannot be made here now, and the task is not to blame: it is given back as if it had not been tried.
+
+    `code` is stable.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Executor(Protocol):
     """Does one type of task."""
 
@@ -34,6 +45,7 @@ class Executor(Protocol):
         """The task's result: a JSON object, with what is for its creator under `response` (see `response.py`).
 
         Raises:
+            NotHere: this worker cannot do it now; another one may.
             TaskFailed: it cannot be done. Any other exception is a failure too, and may be tried again.
         """
         ...

@@ -24,8 +24,15 @@ class Feed:
         self.rung = 0
         """How often it was opened: who finds it empty must have begun to look after the last time."""
         self.closed = anyio.Event()
+        self.looking = 0
+        """How many slots look at it just now."""
         self._pauses: Iterator[float] | None = None
         self._pause = 0.0
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether one more slot should look: where the last look found nothing, one at a time is enough."""
+        return not self.looking or not self.source.empty
 
     def stumble(self, error: Exception) -> None:
         """The source has failed: it is left alone for a while, longer each time."""
@@ -49,7 +56,7 @@ class Feed:
 
 
 class Feeds:
-    """Hands sources that may have something to slots that have nothing to do, one slot at a time.
+    """Hands sources that may have something to slots that have nothing to do, one slot at a time until there is some.
 
     A slot that found something wakes the next one, so that one new task does not send all of them looking.
     """
@@ -101,9 +108,10 @@ class Feeds:
         """A source that may have something, each in its turn; None at the end."""
         await anyio.lowlevel.checkpoint()  # a store in memory never waits, and others want to live, too
         while not self._over:
-            if self._open:
+            for _ in range(len(self._open)):
                 self._open.rotate(-1)
-                return self._open[-1]
+                if self._open[-1].may_have_more:
+                    return self._open[-1]
             woken = anyio.Event()
             self._waiting.append(woken)
             self.rested.set()

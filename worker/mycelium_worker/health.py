@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 from mycelium_worker.presence import Presence
+from mycelium_worker.resting import RestingModel
 from mycelium_worker.worker import Worker
 
 log = logging.getLogger("mycelium.worker")
@@ -34,6 +35,7 @@ class Health:
 
     worker: Worker
     presence: Presence
+    model: RestingModel | None = None
     since: float = field(default_factory=time.time)
 
     @property
@@ -44,13 +46,27 @@ class Health:
     @property
     def ready(self) -> bool:
         """Whether it takes new tasks."""
-        return self.connected and not self.worker.stopping
+        return self.status == "working"
+
+    @property
+    def status(self) -> str:
+        """How it is, in a word."""
+        if self.worker.stopping:
+            return "draining"
+        if not self.connected:
+            return "disconnected"
+        return "resting" if self.presence.resting or self.trouble else "working"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the model answers nobody, if that is so."""
+        return str(self.model.trouble) if self.model is not None and self.model.trouble is not None else None
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON-ready values."""
         tally = self.worker.tally
         return {
-            "status": "draining" if self.worker.stopping else "working" if self.connected else "disconnected",
+            "status": self.status,
             "agent": self.worker.client.agent,
             "pid": os.getpid(),
             "connected": self.connected,
@@ -59,6 +75,7 @@ class Health:
             "concurrency": self.worker.concurrency,
             "done": tally.done,
             "failed": tally.failed,
+            **({"model_trouble": self.trouble} if self.trouble else {}),
             "up_seconds": round(time.time() - self.since, 1),
             "at": round(time.time(), 3),
         }

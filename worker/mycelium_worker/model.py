@@ -115,11 +115,15 @@ class Busy(Exception):
 
 
 class Rejected(Exception):
-    """The model will not answer this, now or later: a wrong key, no such model, a request it cannot read."""
+    """The model will not answer this, now or later: a request it cannot read."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Unusable(Rejected):
+    """The model will answer nobody here, whatever is asked: the key, its name or its address is wrong."""
 
 
 class Model(Protocol):
@@ -148,5 +152,6 @@ class Model(Protocol):
         Raises:
             Busy: ask again, after some time.
             Rejected: asking again would not help.
+            Unusable: nor would asking anything else, before somebody mends what is configured.
         """
         ...

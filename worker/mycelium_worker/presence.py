@@ -11,7 +11,9 @@ import anyio
 from pydantic import JsonValue
 
 from mycelium import Mycelium, MyceliumError, rules
+from mycelium.client.base import system_clock
 from mycelium.models import Agent
+from mycelium.rules.health import may_try
 
 log = logging.getLogger("mycelium.worker")
 
@@ -32,6 +34,8 @@ class Presence:
         self._metadata = dict(metadata)
         self.connected = True
         """Whether the store could be reached at the last look."""
+        self.resting = False
+        """Whether the agent was in error at the last look, and gets no new work until it recovers."""
 
     async def come(self) -> None:
         """Say who is there and what it can do. Raises as `Mycelium.store_agent_status`."""
@@ -52,6 +56,7 @@ class Presence:
     async def _look(self) -> None:
         await self._client.see()
         (agent,) = await self._client.backend.get(Agent, [self._client.agent])
+        self.resting = agent is not None and agent.status == "error" and not may_try(agent, system_clock())
         if agent is None or not set(self._capabilities) <= set(agent.capabilities):
             await self.come()
         elif agent.status == "offline":  # another worker of the same name has left

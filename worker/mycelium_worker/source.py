@@ -22,6 +22,10 @@ class Job(Protocol):
         """
         ...
 
+    async def give_back(self) -> None:
+        """Hand back what brought the task, unsettled: the store does not know what came of it. Never raises."""
+        ...
+
 
 class Source(Protocol):
     """Brings tasks, one claim at a time. Safe for any number of concurrent `take`s."""

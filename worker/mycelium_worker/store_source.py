@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +38,9 @@ class StoreJob:
     async def settle(self) -> None:
         """The store knows."""
 
+    async def give_back(self) -> None:
+        """The store has it until its lease ends."""
+
 
 class StoreSource:
     """Claims the most urgent, oldest task that fits. Waits for the store's bell where there is none."""
@@ -49,7 +52,7 @@ class StoreSource:
         client: Mycelium,
         bell: Bell,
         *,
-        types: Sequence[str] = (),
+        types: Callable[[], Sequence[str] | None] = lambda: (),
         queues: Sequence[str] = (),
         lease_seconds: float = 60.0,
         addressed_only: bool = False,
@@ -58,7 +61,7 @@ class StoreSource:
         self.connected = True
         self._client = client
         self._bell = bell
-        self._types, self._queues = tuple(types), tuple(queues)
+        self._types, self._queues = types, tuple(queues)
         self._lease_seconds = lease_seconds
         self._addressed_only = addressed_only
         self._looked = False
@@ -83,9 +86,12 @@ class StoreSource:
         """Claim the next task. None also while this agent is to get nothing. Raises as `Mycelium.claim_task`."""
         if self._drained:
             return None
+        if (types := self._types()) is None:
+            self.empty, self._found_none_at = True, time.monotonic()
+            return None
         try:
             task = await self._client.claim_task(
-                types=self._types,
+                types=types,
                 queues=self._queues,
                 lease_seconds=self._lease_seconds,
                 addressed=self._addressed_only,
@@ -129,17 +135,20 @@ def _until(recovers_at: object) -> float:
 async def open_store_source(
     client: Mycelium,
     *,
-    types: Sequence[str] = (),
+    types: Sequence[str] | Callable[[], Sequence[str] | None] = (),
     queues: Sequence[str] = (),
     lease_seconds: float = 60.0,
     addressed_only: bool = False,
 ) -> AsyncGenerator[StoreSource]:
     """Bring tasks of these `types` from these `queues` (none: any) for the time of this context.
 
+    A function of `types` is asked at each look: it may name others each time, or None while there is nothing to take.
+
     `addressed_only` leaves what anybody could do to others: it brings tasks that are assigned to this agent, or that
     need a queue or capabilities.
     """
     async with client.backend.changes() as bell:
+        now = types if callable(types) else lambda: types
         yield StoreSource(
-            client, bell, types=types, queues=queues, lease_seconds=lease_seconds, addressed_only=addressed_only
+            client, bell, types=now, queues=queues, lease_seconds=lease_seconds, addressed_only=addressed_only
         )

@@ -123,9 +123,11 @@ class Worker:
         try:
             with anyio.CancelScope() as taking:
                 self._taking.add(taking)
+                feed.looking += 1
                 try:
                     job = await feed.source.take()
                 finally:
+                    feed.looking -= 1
                     self._taking.discard(taking)
                 feed.recover()
                 return job

@@ -90,6 +90,10 @@ class FileApplier(Applier):
         del self.lines[kept.lines :]
         self._last_seq = kept.last_seq
 
+    def _write(self, *row: object) -> None:
+        """At once: a savepoint takes it back, too."""
+        self._execute(LOG, row)
+
     def _events(self, change: Change[T], last: int) -> list[Event]:
         first = self._last_seq - len(change.events) + 1 if change.events else last
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -22,15 +22,28 @@ UPDATE = "UPDATE tasks SET status = ?, holder = ?, claimable = ?, due_at = ?, bo
 
 
 class Applier:
-    """Applies changes through one connection, numbering their events from `last_seq` on."""
+    """Applies changes through one connection, numbering their events from `last_seq` on.
 
-    def __init__(self, connection: sqlite3.Connection, store_id: str, now: datetime, last_seq: int) -> None:
+    `anybody_waits` tells whether some task waits on another: where none does, nothing of that is looked for.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        store_id: str,
+        now: datetime,
+        last_seq: int,
+        anybody_waits: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._execute = connection.execute
         self._executemany = connection.executemany
         self._store_id = store_id
         self._now = now
         self._stamp = now.isoformat()
         self._last_seq = last_seq
+        self._anybody_waits = anybody_waits
+        self._log: list[tuple[object, ...]] = []
+        """Rows of the log that are still to be written."""
         self._revived: list[str] = []
         """Tasks that this change takes back from an outcome."""
         self.wrote = False
@@ -51,6 +64,12 @@ class Applier:
         if change.history:
             self._take_over(change.history)
         return Committed(change.result, self._append(change.events) if change.events else ())
+
+    def finish(self) -> None:
+        """Write the events of all changes. Before the transaction is committed."""
+        if self._log:
+            self._executemany(LOG, self._log)
+            self._log.clear()
 
     def _put(self, record: Record) -> None:
         match record:
@@ -103,6 +122,8 @@ class Applier:
                 return self._insert_task(task)
             if task.open:
                 self._revived.append(task.id)
+        if not self._anybody_waits():
+            return None
         if task.depends_on and not task.blocked:
             self._execute("DELETE FROM waits WHERE dependent = ?", (task.id,))
         if not task.open:
@@ -147,9 +168,13 @@ class Applier:
         events = numbered(new, after=self._last_seq, store_id=self._store_id, time=self._now)
         for event in events:
             row = (event.seq, event.id, event.channel, event.type, event.source, self._stamp)
-            self._execute(LOG, (*row, to_json(event.data).decode()))
+            self._write(*row, to_json(event.data).decode())
         self._last_seq += len(events)
         return events
+
+    def _write(self, *row: object) -> None:
+        """Note an event, to be written with all others."""
+        self._log.append(row)
 
     def _take_over(self, history: Sequence[Event]) -> None:
         if self._last_seq:

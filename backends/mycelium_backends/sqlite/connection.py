@@ -18,6 +18,8 @@ SHORT_WAL_BYTES: Final = 1024 * 1024
 """To this a WAL is cut when it begins anew after a checkpoint."""
 BUSY_MS: Final = 5000
 """How long to wait for a program that writes the file without our lock."""
+CACHE_KIB: Final = 4096
+"""Pages that a connection keeps. The system keeps the file, too: more would be a second copy in each process."""
 
 
 def writer(path: Path) -> sqlite3.Connection:
@@ -50,7 +52,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         cached_statements=256,
         timeout=BUSY_MS / 1000,
     )
-    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return connection
 
 

@@ -145,9 +145,10 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         try:
             view = RememberingView(connection, self._clock(), self._terms)
-            applier = Applier(connection, self._store_id, view.now, view.last_seq())
+            applier = Applier(connection, self._store_id, view.now, view.last_seq(), view.anybody_waits)
             for job in group:
                 job.outcome = self._decide(job, view, applier)
+            applier.finish()
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -10,6 +10,7 @@ from mycelium_server.serve import run_over_stdio
 from mycelium_server.version import own_version
 from mycelium_workbench import Settings, WorkbenchError
 from mycelium_workbench.addresses import host_and_port
+from mycelium_workbench.own import forget_imports_from
 from mycelium_workbench.server import build_server
 
 
@@ -23,6 +24,7 @@ async def serve_workbench(settings: Settings, allowed_hosts: Sequence[str]) -> N
         hosts = frozenset(host_and_port(each) for each in allowed_hosts)
         settings = replace(settings, allowed_hosts=hosts)
         settings.check()
+        forget_imports_from(settings.root)
         server = build_server(settings, version=own_version())
     except WorkbenchError as error:
         raise InvalidInput(error.message, hint=error.hint) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mycelium import Mycelium
+from mycelium import Mycelium, MyceliumError
 from mycelium.client.base import checked
 from mycelium.client.ids import new_name
 from mycelium.errors import InvalidInput
@@ -22,6 +22,7 @@ from mycelium_worker.attempt import Limits
 from mycelium_worker.executors.registry import Executors
 from mycelium_worker.lazy import LazyModel, LazyToolbox, lazily
 from mycelium_worker.presence import Presence, present
+from mycelium_worker.resting import RestingModel, types_now
 from mycelium_worker.store_source import open_store_source
 from mycelium_worker.tally import Outcome
 from mycelium_worker.worker import Worker
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from mycelium.settings import Configuration
     from mycelium.settings.model import Settings
+    from mycelium_messaging.connection import Broker
     from mycelium_worker.model import Model
     from mycelium_worker.servers.spec import ServerSpec
     from mycelium_worker.source import Source
@@ -59,7 +61,17 @@ class Assembled:
     types: Sequence[str]
     """The types of tasks that it takes; none means any."""
     executors: Executors
-    model: str | None
+    model: RestingModel | None
+    broker: Broker | None
+    """Where messages with tasks come from."""
+
+    @property
+    def hopeless(self) -> MyceliumError | None:
+        """Why a source brings nothing before somebody mends that, once there is nothing else to do."""
+        trouble = self.broker.trouble if self.broker is not None else None
+        if trouble is None or trouble.code == "broker_unavailable" or self.worker.running:
+            return None
+        return trouble if all(source.empty for source in self.worker.sources if source.connected) else None
 
 
 @asynccontextmanager
@@ -79,7 +91,11 @@ async def open_worker(
     servers = _servers_of_file(settings)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Mycelium.open(plan.backend, agent=name))
-        sources = await _open_sources(stack, settings, plan, client, types)
+        model = None
+        if model_name is not None:
+            opened = await stack.enter_async_context(lazily(lambda: _open_model(settings)))
+            model = RestingModel(LazyModel(model_name, opened))
+        sources, broker = await _open_sources(stack, settings, plan, client, types, types_now(types, executors, model))
         said: dict[str, JsonValue] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -94,9 +110,6 @@ async def open_worker(
         toolbox = await stack.enter_async_context(
             lazily(lambda: _open_toolbox(settings, servers or _own_servers(config, plan, client)))
         )
-        model = None
-        if model_name is not None:
-            model = LazyModel(model_name, await stack.enter_async_context(lazily(lambda: _open_model(settings))))
         worker = Worker(
             client,
             sources,
@@ -112,13 +125,18 @@ async def open_worker(
             drain_seconds=settings.worker.drain_seconds,
             hear=hear,
         )
-        yield Assembled(worker, presence, client, types, executors, model_name)
+        yield Assembled(worker, presence, client, types, executors, model, broker)
 
 
 async def _open_sources(
-    stack: AsyncExitStack, settings: Settings, plan: Plan, client: Mycelium, types: Sequence[str]
-) -> Sequence[Source]:
-    """Where tasks come from, all of it opened on `stack`."""
+    stack: AsyncExitStack,
+    settings: Settings,
+    plan: Plan,
+    client: Mycelium,
+    types: Sequence[str],
+    now: Callable[[], Sequence[str] | None],
+) -> tuple[Sequence[Source], Broker | None]:
+    """Where tasks come from, the broker if it is among that, all of it opened on `stack`."""
     worker, swarm = settings.worker, settings.worker.swarm_mode
     if swarm and plan.queues:
         raise InvalidInput(
@@ -133,26 +151,28 @@ async def _open_sources(
             fields=["swarm"],
         )
     store = open_store_source(
-        client, types=types, queues=plan.queues, lease_seconds=worker.lease_seconds, addressed_only=swarm
+        client, types=now, queues=plan.queues, lease_seconds=worker.lease_seconds, addressed_only=swarm
     )
     sources: list[Source] = [await stack.enter_async_context(store)]
-    if settings.rabbitmq.host is not None:
-        sources += await _open_queues(stack, settings, plan, client, types)
-    return sources
+    if settings.rabbitmq.host is None:
+        return sources, None
+    queues, broker = await _open_queues(stack, settings, plan, client, types)
+    return [*sources, *queues], broker if queues else None
 
 
 async def _open_queues(
     stack: AsyncExitStack, settings: Settings, plan: Plan, client: Mycelium, types: Sequence[str]
-) -> Sequence[Source]:
+) -> tuple[Sequence[Source], Broker]:
     """The queue of tasks. Who serves queues of the store only, relays, and leaves that one to others."""
     from mycelium_messaging.intake import Intake
     from mycelium_messaging.service import open_relay, open_source
 
     broker = await stack.enter_async_context(open_relay(client, settings.rabbitmq))
     if plan.queues:
-        return ()
+        return (), broker
     intake = Intake(client, broker, types=types or None, lease_seconds=settings.worker.lease_seconds)
-    return [await stack.enter_async_context(open_source(broker, intake, prefetch=settings.worker.prefetch))]
+    source = await stack.enter_async_context(open_source(broker, intake, prefetch=settings.worker.prefetch))
+    return [source], broker
 
 
 def made_up_name() -> str:

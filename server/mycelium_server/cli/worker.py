@@ -51,7 +51,10 @@ async def worker(
         list[str] | None,
         typer.Option(metavar="NAME", show_default=False, help="Take tasks of this type only. May be repeated."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Do one task, then end.")] = False,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Wait for one task, do it, then end: with code 1 unless it was completed."),
+    ] = False,
     until_empty: Annotated[
         bool, typer.Option("--until-empty", help="End when there is nothing to take and nothing runs.")
     ] = False,

@@ -1,5 +1,6 @@
 """What goes wrong between a worker and a model: what passes is waited out, what does not fails the task."""
 
+import logging
 from typing import Literal
 
 import anyio
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from mycelium.settings import network
 from mycelium_worker.attempt import Limits
 from mycelium_worker.conversation.asking import wait_after
-from mycelium_worker.executor import TaskFailed
+from mycelium_worker.executor import NotHere, TaskFailed
 from mycelium_worker.model import Busy, Message, Rejected, Text
 from mycelium_worker.providers.claude import open_claude
 from mycelium_worker.providers.trouble import retry_after
@@ -32,6 +33,16 @@ async def test_what_passes_is_waited_out(api: Api, status: int) -> None:
     assert s.waits == [0.5, 1.0]
     assert [event.data["tries"] for event in told] == [1, 2]
     assert str(status) in str(told[0].data["reason"])
+
+
+async def test_the_first_wait_of_a_task_is_a_warning_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async with scene([[OVERLOADED, OVERLOADED, FIVE]]) as s:
+        with caplog.at_level(logging.INFO, "mycelium.worker"):
+            await s.hold()
+        waits = [record for record in caplog.records if "for the model" in record.getMessage()]
+    assert [record.levelname for record in waits] == ["WARNING", "INFO"]
+    assert "529: Overloaded" in waits[0].getMessage()
+    assert s.attempt.task.id in waits[0].getMessage()
 
 
 @APIS
@@ -90,10 +101,7 @@ async def test_nobody_there_is_waited_out_until_the_time_is_up(api: Api) -> None
     ("status", "code"),
     [
         (400, "model_request_rejected"),
-        (401, "model_unauthorized"),
         (402, "model_request_rejected"),
-        (403, "model_unauthorized"),
-        (404, "model_unknown"),
         (413, "model_request_rejected"),
     ],
 )
@@ -107,11 +115,23 @@ async def test_what_does_not_pass_fails_the_task_for_good(api: Api, status: int,
 
 
 @APIS
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "model_unauthorized"), (403, "model_unauthorized"), (404, "model_unknown")]
+)
+async def test_what_is_wrong_with_the_worker_is_not_the_tasks_fault(api: Api, status: int, code: str) -> None:
+    async with scene([Status(status, "some_error", "what it says")], api) as s:
+        with pytest.raises(NotHere, match="what it says") as away:
+            await s.hold()
+    assert away.value.code == code
+    assert len(s.endpoint.asked) == 1
+
+
+@APIS
 async def test_a_page_in_place_of_an_answer_is_no_model(api: Api) -> None:
     async with scene([Status(200, page="<h1>Welcome</h1>")], api) as s:
-        with pytest.raises(TaskFailed, match="Check the address") as failed:
+        with pytest.raises(NotHere, match="Check the address") as away:
             await s.hold()
-    assert failed.value.code == "model_unknown"
+    assert away.value.code == "model_unknown"
 
 
 @APIS

@@ -30,6 +30,8 @@ class Allowance:
     closes_at: float
     ends_at: float
     now: Callable[[], float]
+    reserved: int = 0
+    """Tokens that the first question takes at most; 0 where nobody has reckoned that."""
     used: Usage = field(default_factory=Usage)
     taken: int = 0
     _held: int = 0
@@ -69,7 +71,7 @@ class Allowance:
         """Why nothing more can be asked when `added` characters are new, if so."""
         if self.taken >= self.turns:
             return "max_turns"
-        if self._left(added) < (SMALLEST if self.taken else 1):
+        if self._left(added) < (SMALLEST if self.taken or self.reserved else 1):
             return "max_tokens"
         return None if self.seconds_left > 0 else "max_seconds"
 
@@ -87,7 +89,7 @@ class Allowance:
 
     def _needed(self, added: int) -> int:
         """What the next turn takes before a word of its answer."""
-        return self._held + added // CHARACTERS if self.taken else 0
+        return self._held + added // CHARACTERS if self.taken else self.reserved
 
     def _left(self, added: int) -> int:
         return self.tokens - self.used.total - self._needed(added)

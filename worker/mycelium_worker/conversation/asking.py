@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from mycelium_worker.executor import TaskFailed
-from mycelium_worker.model import Busy, Rejected, Turn
+from mycelium_worker.executor import NotHere, TaskFailed
+from mycelium_worker.model import Busy, Rejected, Turn, Unusable
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds. Where the provider does not say how long, each wait is twice the one before."""
@@ -36,7 +36,8 @@ async def ask_patiently(
     Each wait is `told`: the reason, its seconds, and how often it was tried.
 
     Raises:
-        TaskFailed: the model stays busy for longer than there is time, or rejects what it is asked.
+        NotHere: the model answers nobody.
+        TaskFailed: it stays busy for longer than there is time, or rejects what it is asked.
     """
     tries = 0
     while True:
@@ -44,6 +45,8 @@ async def ask_patiently(
             with anyio.move_on_after(seconds_left()):
                 return await ask()
             return None
+        except Unusable as unusable:
+            raise NotHere(f"The model cannot be asked: {unusable}", code=unusable.code) from unusable
         except Rejected as rejected:
             raise TaskFailed(f"The model cannot be asked: {rejected}", code=rejected.code, retry=False) from rejected
         except Busy as busy:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 import anyio
@@ -41,10 +41,33 @@ MOST_CUTS: Final = 3
 log = logging.getLogger("mycelium.worker")
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a conversation is about."""
+
+    system: str
+    first: str
+    """The first message."""
+    tools: bool = True
+    """Whether the model gets the worker's tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of a conversation."""
+
+    text: str
+    found: Sequence[Mapping[str, JsonValue]]
+    ended: Ended
+    more: Mapping[str, JsonValue]
+    """For the result: `model`, `usage`, and `stopped` where it was stopped before it was done."""
+
+
 async def converse(attempt: Attempt, *, pace: Pace | None = None) -> Mapping[str, JsonValue]:
     """The executor for whatever no other executor does: a model does the task.
 
     Raises:
+        NotHere: the model answers nobody: its key, its name or its address is wrong.
         TaskFailed: there is no model, it refused, it was busy for too long, or it rejected what it was asked.
         BudgetExceeded: the task used up more than its own budget, and has failed with that already.
         StaleLease: the task is somebody else's by now, or was called off.
@@ -55,17 +78,28 @@ async def converse(attempt: Attempt, *, pace: Pace | None = None) -> Mapping[str
             "Set ANTHROPIC_API_KEY, or another provider's key, where the worker runs.",
             code="no_model",
         )
-    return await _Conversation(attempt, attempt.model, pace or Pace()).hold()
+    pace = pace or Pace()
+    brief = Brief(prompt.system(attempt.client.agent), prompt.first_message(attempt.task))
+    allowance = Allowance.of(attempt.task, attempt.limits, pace.now)
+    said = await talk(attempt, attempt.model, brief, allowance, pace)
+    if said.ended == "context_full" and not said.text.strip():
+        raise TaskFailed("The task is longer than the model can read.", code="model_context_full", retry=False)
+    return outcome(said.text, said.found, **said.more)
+
+
+async def talk(attempt: Attempt, model: Model, brief: Brief, allowance: Allowance, pace: Pace) -> Said:
+    """One conversation, told and counted. Raises as `converse`, but not where it was too long to be read."""
+    return await _Conversation(attempt, model, brief, allowance, pace).hold()
 
 
 class _Conversation:
-    def __init__(self, attempt: Attempt, model: Model, pace: Pace) -> None:
+    def __init__(self, attempt: Attempt, model: Model, brief: Brief, allowance: Allowance, pace: Pace) -> None:
         self._attempt = attempt
         self._model = model
         self._pace = pace
-        self._allowance = Allowance.of(attempt.task, attempt.limits, pace.now)
+        self._brief = brief
+        self._allowance = allowance
         self._journal = Journal(attempt)
-        self._system = prompt.system(attempt.client.agent)
         self._messages: list[Message] = []
         self._tools: Sequence[Tool] = ()
         self._added = 0  # characters that the model has not read yet
@@ -73,24 +107,26 @@ class _Conversation:
         self._repetition = Repetition()
         self._cuts = 0
         self._goes_on = False
+        self._has_waited = False
         self._answer = ""
         self._found: list[dict[str, JsonValue]] = []
         self._unspent = (0, 0)  # tokens and turns that the store does not know of yet
 
-    async def hold(self) -> dict[str, JsonValue]:
+    async def hold(self) -> Said:
         """The whole of it."""
-        first = prompt.first_message(self._attempt.task)
-        self._tools = await self._attempt.toolbox.tools()
+        self._tools = await self._tools_now()
         names: list[JsonValue] = [tool.name for tool in self._tools]
-        await self._say(first, system=self._system, model=self._model.name, tools=names)
+        await self._say(self._brief.first, system=self._brief.system, model=self._model.name, tools=names)
         ended: Ended | None = None
         while ended is None:
             ended = await self._step()
-        if ended == "context_full" and not self._answer.strip():
-            raise TaskFailed("The task is longer than the model can read.", code="model_context_full", retry=False)
         stopped: dict[str, JsonValue] = {} if ended == "done" else {"stopped": ended}
         usage: JsonValue = {**tokens(self._allowance.used), "turns": self._allowance.taken}
-        return outcome(self._answer, self._found, model=self._model.name, usage=usage, **stopped)
+        return Said(self._answer, self._found, ended, {"model": self._model.name, "usage": usage, **stopped})
+
+    async def _tools_now(self) -> Sequence[Tool]:
+        # Where all servers are down, those tools are named that the conversation knows: it refers to them.
+        return (await self._attempt.toolbox.tools() or self._tools) if self._brief.tools else ()
 
     async def _step(self) -> Ended | None:
         """One turn and what follows from it; how the conversation has ended, if it has."""
@@ -133,15 +169,14 @@ class _Conversation:
                 return "done"
 
     async def _ask(self, *, last: bool) -> Turn | None:
-        # Where all servers are down, those tools are named that the conversation knows: it refers to them.
-        tools = self._tools = await self._attempt.toolbox.tools() or self._tools
+        tools = self._tools = await self._tools_now()
         number = self._allowance.taken + 1
 
         async def ask() -> Turn:
             return await self._journal.listen(
                 number,
                 lambda hear: self._model.answer(
-                    self._system,
+                    self._brief.system,
                     self._messages,
                     tools,
                     hear=hear,
@@ -155,6 +190,11 @@ class _Conversation:
         )
 
     async def _wait(self, reason: str, seconds: float, tries: int) -> None:
+        log.log(
+            logging.INFO if self._has_waited else logging.WARNING,
+            "%s waits %.0f s for the model: %s", self._attempt.task.id, seconds, reason,
+        )  # fmt: skip
+        self._has_waited = True
         await self._journal.busy(reason, seconds, tries)
         await self._spend(0, 0, note=clipped(f"waiting {seconds:.0f} s for the model: {reason}", 200))
 

@@ -7,13 +7,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
-import anyio
 from pydantic import Field, JsonValue
 
 from mycelium_worker import response
-from mycelium_worker.executor import TaskFailed
+from mycelium_worker.conversation.allowance import Allowance
+from mycelium_worker.conversation.asking import Pace
+from mycelium_worker.conversation.loop import Brief, talk
+from mycelium_worker.executor import NotHere, TaskFailed
 from mycelium_worker.executors.tool import Payload, account, call_tool, read
-from mycelium_worker.model import Busy, Message, Model, Rejected, Text
+from mycelium_worker.plain import plain
 
 if TYPE_CHECKING:
     from mycelium_worker.attempt import Attempt
@@ -28,6 +30,16 @@ ANSWERED_BY: Final = "code_analyzer"
 """What readers of the response know the tool as."""
 SHOWN: Final = 50
 """Findings that the summary names; the results have all."""
+AROUND: Final = 200
+"""Tokens that a provider may put around what it is sent."""
+STOPPED: Final[Mapping[str, str]] = {
+    "max_turns": "the task has no turns left",
+    "max_tokens": "the task's tokens do not suffice",
+    "max_seconds": "the time for the task is used up",
+    "too_long": "it was cut off again and again at the longest that an answer may be",
+    "context_full": "the code is longer than the model can read",
+}
+"""Why a conversation was stopped, in words."""
 SYSTEM: Final = (
     "You review source code. You get a piece of code and what a static analyser found in it. Write a short review "
     "of its {kind}, for the person who wrote it: what matters most first, each with its line and how to mend it. Say "
@@ -43,21 +55,23 @@ class Analysis(Payload):
     analysis_type: Literal["quality", "security", "performance"] = "quality"
 
 
-async def analyze_code(attempt: Attempt) -> Mapping[str, JsonValue]:
+async def analyze_code(attempt: Attempt, *, pace: Pace | None = None) -> Mapping[str, JsonValue]:
     """The findings, and a review by the model or a summary of them. Code that cannot be parsed is a finding, too.
 
     Raises:
         TaskFailed: the payload is wrong, there is no analyser, or it failed.
     """
+    pace = pace or Pace()
     wanted = read(Analysis, attempt)
+    allowance = Allowance.of(attempt.task, attempt.limits, pace.now)  # now: the analyser's time is the task's, too
     reply = await call_tool(attempt, await _analyser(attempt), wanted.model_dump())
     if not isinstance(reply.structured, dict):
         raise TaskFailed(f"{ANALYSER} gave no findings.", code="tool_failed", retry=False, tool=ANALYSER)
     found = reply.structured
-    said = await _review(attempt, wanted, found) or summary(wanted, found)
+    said, more = await _review(attempt, wanted, found, allowance, pace)
     await account(attempt)
     return response.result(
-        response.text(said), response.tool_use(ANSWERED_BY, found), analysis_type=wanted.analysis_type
+        response.text(said), response.tool_use(ANSWERED_BY, found), analysis_type=wanted.analysis_type, **more
     )
 
 
@@ -96,26 +110,38 @@ def _findings(found: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
     )
 
 
-async def _review(attempt: Attempt, wanted: Analysis, found: Mapping[str, JsonValue]) -> str:
-    """What the model says of it; nothing where there is none, or it does not answer."""
+async def _review(
+    attempt: Attempt, wanted: Analysis, found: Mapping[str, JsonValue], allowance: Allowance, pace: Pace
+) -> tuple[str, Mapping[str, JsonValue]]:
+    """What is said of the findings, and what the result says of whoever said it: a review, else a summary.
+
+    The findings are there already, so whatever hinders the model costs no more than the review.
+    """
     if attempt.model is None:
-        return ""
+        return summary(wanted, found), {}
+    brief = _brief(wanted, found)
+    allowance.reserved = _most_tokens(brief)
     try:
-        with anyio.fail_after(attempt.limits.seconds):
-            return await _ask(attempt, attempt.model, wanted, found)
-    except (Busy, Rejected, TimeoutError) as error:
-        log.warning("%s has a summary in place of a review, since the model did not answer: %s", attempt.task.id, error)
-        return ""
+        said = await talk(attempt, attempt.model, brief, allowance, pace)
+    except (TaskFailed, NotHere) as error:
+        log.warning("%s has a summary in place of a review: %s", attempt.task.id, error)
+        return f"{summary(wanted, found)}\n\n(There is no review by a model. {error})", {}
+    if not said.text.strip():
+        why = STOPPED.get(said.ended, "it said nothing")
+        return f"{summary(wanted, found)}\n\n(There is no review by a model: {why}.)", said.more
+    if said.ended != "done":
+        return f"{said.text.strip()}\n\n(The review is not complete: {STOPPED[said.ended]}.)", said.more
+    return said.text.strip(), said.more
 
 
-async def _ask(attempt: Attempt, model: Model, wanted: Analysis, found: Mapping[str, JsonValue]) -> str:
+def _brief(wanted: Analysis, found: Mapping[str, JsonValue]) -> Brief:
     question = (
         f"The code ({wanted.language}):\n\n{wanted.code}\n\n"
         f"What the analyser found:\n\n{json.dumps(_findings(found)[:SHOWN], ensure_ascii=False)}"
     )
-    turn = await model.answer(
-        SYSTEM.format(kind=wanted.analysis_type), [Message("user", [Text(question)])], [], hear=lambda _: None
-    )
-    usage = turn.usage
-    await attempt.spend(tokens=usage.input + usage.output + usage.cache_read + usage.cache_write)
-    return "".join(block.text for block in turn.blocks if isinstance(block, Text)).strip()
+    return Brief(SYSTEM.format(kind=wanted.analysis_type), question, tools=False)
+
+
+def _most_tokens(brief: Brief) -> int:
+    """Tokens that it takes at most: a task that goes over its budget has failed, and its findings would be lost."""
+    return len(plain(brief.system + brief.first).encode()) + AROUND  # no token is less than a byte

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from mycelium_worker.model import Busy, Rejected
+from mycelium_worker.model import Busy, Rejected, Unusable
 from mycelium_worker.plain import clipped
 
 STALLED_AFTER: Final = 120.0
@@ -35,9 +35,9 @@ def of_status(status: int, message: str, headers: Mapping[str, str]) -> Busy | R
     if status in PASSES or status >= 500:
         return Busy(said, retry_after=retry_after(headers))
     if status in UNAUTHORIZED:
-        return Rejected(f"{said}. Check the key.", code="model_unauthorized")
+        return Unusable(f"{said}. Check the key.", code="model_unauthorized")
     if status == 404:
-        return Rejected(f"{said}. Check the name of the model, and the address.", code="model_unknown")
+        return Unusable(f"{said}. Check the name of the model, and the address.", code="model_unknown")
     return Rejected(said, code="model_request_rejected")
 
 
@@ -63,6 +63,6 @@ def broken(error: Exception) -> Busy:
     return Busy(clipped(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, 500))
 
 
-def no_such_api(where: str, api: str) -> Rejected:
+def no_such_api(where: str, api: str) -> Unusable:
     """Something answers there that is no model."""
-    return Rejected(f"What answers at {where} does not speak the {api}. Check the address.", code="model_unknown")
+    return Unusable(f"What answers at {where} does not speak the {api}. Check the address.", code="model_unknown")
