@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn, cast
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
@@ -82,6 +82,18 @@ def parse(body: bytes, suffix: str | None = None) -> Envelope:
         raise _bad(error) from None
     _check_key(envelope.routing_key, suffix)
     return envelope
+
+
+def id_in(body: bytes) -> str | None:
+    """The id that the body says it has, whatever else may be wrong with it."""
+    if len(body) > MAX_JSON_BYTES + AROUND:
+        return None
+    try:
+        said = _json(body)
+        given: object = cast("dict[str, Any]", said).get("id") if isinstance(said, dict) else None
+        return _one_line(given) if isinstance(given, str) else None
+    except (BadMessage, PydanticCustomError):
+        return None
 
 
 def render(envelope: Envelope) -> bytes:

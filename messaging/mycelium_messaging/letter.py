@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from mycelium.models.base import Model
 from mycelium_messaging.delivery import Delivery
+from mycelium_messaging.envelope import id_in
 
 OURS: Final = "x-mycelium-"
 REASON: Final = f"{OURS}reason"
@@ -53,9 +54,11 @@ class Letter(Model):
 
 
 def message_id(delivery: Delivery) -> str:
-    """The message's own id, or one made of what it says, so that it stays the same."""
+    """The message's own id, that of its envelope, or one made of what it says, so that it stays the same."""
     if delivery.message_id:
         return delivery.message_id
+    if (given := id_in(delivery.body)) is not None:
+        return given
     return "sha-" + hashlib.sha256(delivery.routing_key.encode() + b"\n" + delivery.body).hexdigest()[:32]
 
 

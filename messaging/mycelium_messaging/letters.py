@@ -6,6 +6,7 @@ long, or was rejected) carry its own header `x-death`. Both are read into the sa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -213,15 +214,16 @@ async def replay_letters(
         BrokerAway, QueueFull, Unroutable: the rest of them are still there.
     """
     done: list[Letter] = []
-    sent: set[str] = set()
+    sent: set[tuple[str, bytes]] = set()
 
     async def replay(letter: Letter, delivery: Delivery) -> None:
         if not _is_wanted(letter, wanted):
             return
-        if letter.id not in sent:
+        message = letter.id, hashlib.sha256(delivery.body).digest()  # others may have the same id
+        if message not in sent:
             if not await _replay(broker, letter, delivery, again):
                 return
-            sent.add(letter.id)
+            sent.add(message)
         await delivery.ack()
         done.append(letter)
 

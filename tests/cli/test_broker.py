@@ -1,5 +1,6 @@
 """`mycelium topology` and `mycelium dead-letters`, against a real node."""
 
+import socket
 from contextlib import closing
 
 import pika
@@ -203,3 +204,41 @@ async def test_a_task_that_cannot_begin_anew_keeps_its_letter(command: Command, 
         said = await to_thread.run_sync(replay, "--all")
         assert (said.code, [row[0] for row in said.rows]) == (0, [f"about-{bad}"])
         assert (await m.get_task(bad)).status == "pending"
+
+
+def doctor(command: Command, code: int = 0) -> dict[str, tuple[str, str, str]]:
+    """By subject: level, what was found, what to do."""
+    said = command("doctor", "--json")
+    assert said.code == code
+    return {each["subject"]: (each["level"], each["says"], each["mend"]) for each in said.data["findings"]}
+
+
+def test_the_doctor_names_the_broker_and_what_is_used_there(
+    command: Command, corner: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level, says, _ = doctor(command)["RabbitMQ"]
+    assert level == "ok"
+    assert f"127.0.0.1:{corner.server.port}, exchange {corner.name}, queues {corner.name}.*: it answers" in says
+    assert says.endswith("not all of these are there yet")
+    assert "missing" in command("topology", "--json").out  # the doctor makes nothing
+    command.succeed("topology", "--declare")
+    assert doctor(command)["RabbitMQ"][1].endswith("it answers")
+    monkeypatch.setenv("MYCELIUM_RABBITMQ_MAX_LENGTH", "7")
+    level, _, mend = doctor(command, 1)["RabbitMQ"]
+    assert (level, mend) == ("fail", "`mycelium topology` says what to do.")
+    monkeypatch.setenv("RABBITMQ_PORT", "1")
+    level, says, mend = doctor(command, 1)["RabbitMQ"]
+    assert (level, "broker_unavailable" in says, "rabbitmq.port" in mend) == ("fail", True, True)
+
+
+def test_the_doctor_waits_for_a_silent_broker_only_so_long(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        monkeypatch.setenv("RABBITMQ_PORT", str(silent.getsockname()[1]))
+        monkeypatch.setenv("RABBITMQ_CONNECTION_TIMEOUT", "0.3")
+        level, says, _ = doctor(command, 1)["RabbitMQ"]
+    assert level == "fail"
+    assert "does not answer in time" in says or "no answer within 0.3 s" in says
+
+
+def test_the_doctor_says_nothing_of_a_broker_that_is_not_configured(mycelium: Command) -> None:
+    assert "RabbitMQ" not in doctor(mycelium)

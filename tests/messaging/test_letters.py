@@ -98,6 +98,31 @@ async def test_what_has_no_id_gets_one_that_stays(corner: Names) -> None:
     assert (waiting(corner, "agent_tasks"), waiting(corner, "dead_letters")) == (1, 0)
 
 
+async def test_what_has_an_id_in_its_envelope_alone_is_called_by_that(corner: Names) -> None:
+    async with connected(corner.settings()) as broker:
+        for body in (b'{"id": "msg-1"}', b'{"id": "msg-1"}', b'{"id": "msg-1", "n": 1}'):
+            send(corner, body)
+            await bury_next(broker, corner)
+        assert [each.id for each in await list_letters(broker, 10)] == ["msg-1"] * 3
+        assert len(await replay_letters(broker, ["msg-1"])) == 3
+        async with broker.consume(corner.queue("agent_tasks"), 5) as consumer:  # the same message once, the other, too
+            assert await taken(consumer, 2) == [b'{"id": "msg-1"}', b'{"id": "msg-1", "n": 1}']
+    assert (waiting(corner, "agent_tasks"), waiting(corner, "dead_letters")) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[1]", b'{"id": 7}', b'{"id": ""}', b'{"id": "\\ud800"}', b'{"id": "a\\nb"}',
+     b'{"id": "%s"}' % (b"x" * 256)],
+)  # fmt: skip
+async def test_an_id_that_amqp_has_no_room_for_is_none(corner: Names, body: bytes) -> None:
+    async with connected(corner.settings()) as broker:
+        send(corner, body)
+        await bury_next(broker, corner)
+        (letter,) = await list_letters(broker, 10)
+    assert letter.id.startswith("sha-")
+
+
 async def test_a_large_message_with_more_headers_than_there_is_room_for(corner: Names) -> None:
     headers = {f"h{number}": "x" * 1000 for number in range(110)}
     async with connected(corner.settings()) as broker:

@@ -6,6 +6,11 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import anyio
+
+from mycelium.errors import MyceliumError
+from mycelium.place import Finding
+
 if TYPE_CHECKING:
     from mycelium.settings.network import RabbitMQ
     from mycelium_messaging.connection import Broker
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from mycelium_messaging.survey import Standing
 
 NAME = "mycelium command"
+SUBJECT = "RabbitMQ"
 
 
 async def survey_topology(settings: RabbitMQ, *, declares: bool) -> Sequence[Standing]:
@@ -21,6 +27,30 @@ async def survey_topology(settings: RabbitMQ, *, declares: bool) -> Sequence[Sta
     from mycelium_messaging.survey import survey
 
     return await survey(settings, NAME, declares=declares)
+
+
+async def examine_broker(settings: RabbitMQ) -> Finding | None:
+    """Whether RabbitMQ answers, and under which names others would meet us there; None if none is configured."""
+    from mycelium_messaging.address import address_of
+    from mycelium_messaging.survey import survey
+
+    if settings.host is None:
+        return None
+    names = f"{address_of(settings)}, exchange {settings.exchange}, queues {settings.queue_prefix}.*"
+    try:
+        with anyio.fail_after(settings.connection_timeout_seconds):
+            found = await survey(settings, NAME)
+    except TimeoutError:
+        says = f"{names}: no answer within {settings.connection_timeout_seconds:g} s"
+        return Finding(SUBJECT, says, "fail", "Start it, or correct rabbitmq.host, rabbitmq.port and rabbitmq.tls.")
+    except MyceliumError as error:
+        return Finding(SUBJECT, f"{names}: {error.code}: {error.message}", "fail", error.hint)
+    if any(each.state == "differs" for each in found):
+        return Finding(
+            SUBJECT, f"{names}: some were declared otherwise", "fail", "`mycelium topology` says what to do."
+        )
+    missing = any(each.state == "missing" for each in found)
+    return Finding(SUBJECT, f"{names}: it answers{', not all of these are there yet' if missing else ''}")
 
 
 def remedy(standing: Standing) -> str:

@@ -107,14 +107,16 @@ async def serve(
 
 @app.command()
 @runs
-async def doctor(backend: Backend = "auto", agent: Agent = None, as_json: AsJson = False) -> None:
+async def doctor(
+    context: typer.Context, backend: Backend = "auto", agent: Agent = None, as_json: AsJson = False
+) -> None:
     """Say what was found, what is wrong and how to mend it.
 
     Changes nothing, and makes no store.
     """
     from mycelium_server.cli.checks import show_checks
 
-    show_checks(backend, agent, as_json=as_json)
+    await show_checks(context, backend, agent, as_json=as_json)
 
 
 @app.command()
