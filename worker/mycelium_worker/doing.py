@@ -191,8 +191,9 @@ class Doer:
                 case Failure():
                     return await self._fail(doing, came_to)
                 case _ if doing.why == "given back":
+                    note = None if doing.away is None else cut(str(doing.away))[:500]
                     await insist(
-                        lambda: self.client.update_task(task.id, release=True, lease_token=task.token),
+                        lambda: self.client.update_task(task.id, release=True, note=note, lease_token=task.token),
                         what=f"giving {task.id} back",
                     )
                     return doing.outcome("released", _why_not_here(doing.away))

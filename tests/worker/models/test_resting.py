@@ -72,6 +72,7 @@ async def test_a_wrong_key_costs_tasks_nothing_and_others_are_done_meanwhile(
     assert {(outcome.ended, outcome.code) for outcome in given_back} == {("released", "model_unauthorized")}
     assert {(task.status, task.attempt) for task in tasks if task.type == "question"} == {("pending", 0)}
     assert "Check the key" in str(given_back[0].error)
+    assert any("Check the key" in str(task.note) for task in tasks if task.type == "question")
     said = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(said) == 1
     assert "invalid x-api-key" in said[0].message
