@@ -53,7 +53,7 @@ async def test_a_models_summary_stands_at_the_top_of_the_report(tmp_path: Path) 
 @pytest.mark.skipif(sys.platform == "win32", reason="ends the demo with a POSIX signal")
 async def test_without_an_answer_the_report_stands_and_says_why(tmp_path: Path) -> None:
     report, _, _ = await report_with(tmp_path, lambda _: Status(401, "authentication_error", "invalid x-api-key"))
-    assert "*There is no summary: the task failed: The model cannot be asked: " in report
+    assert "*There is no summary: the task was called off: " in report
     assert "invalid x-api-key" in report
     assert "| Python files | 9 |" in report
 
@@ -93,7 +93,7 @@ async def test_nobody_is_asked_where_no_model_is_configured(tmp_path: Path) -> N
 async def test_a_summary_that_takes_too_long_is_called_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summarizing, "PATIENCE", 0.2)
     async with scene(tmp_path, SUMMARY) as found:
-        assert await found.asks() == "*There is no summary: the task took too long.*"
+        assert await found.asks() == "*There is no summary: the task was called off: the summary took too long.*"
         (task,) = [each for each in (await found.m.list_tasks()).records if each.type == SUMMARY]
         assert (task.status, task.queue) == ("cancelled", "ours")
 

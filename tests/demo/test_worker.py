@@ -62,7 +62,7 @@ async def test_a_worker_whose_tools_do_not_start_is_not_waited_for(tmp_path: Pat
     )
     async with demo_running(tmp_path, pace=0, PYTHONPATH=str(broken.parent)) as demo:
         code, said = await demo.ended()
-        assert {task.status for task in await analyses(demo)} == {"failed", "cancelled"}
+        assert {task.status for task in await analyses(demo)} <= {"failed", "cancelled"}
     assert code == 1
     assert "The survey failed: some of its tasks failed." in said
     assert "the task failed: The executor" in demo.report
@@ -79,5 +79,5 @@ async def test_without_a_worker_that_can_live_the_report_says_what_is_missing(tm
     assert code == 1
     assert "The survey is not whole: no worker was left for its part." in said
     assert "No file was analysed." in demo.report
-    assert "- `module_0.py` (security): the task cancelled: no worker was left to do it" in demo.report
+    assert "- `module_0.py` (security): the task was called off: no worker was left to do it" in demo.report
     assert "| Python files | 9 |" in demo.report

@@ -20,7 +20,7 @@ from mycelium_server.demo.values import printable
 
 PATIENCE: Final = 60.0
 """Seconds for all of it: for somebody to take the task, and for the model."""
-WAIT: Final = 20.0
+WAIT: Final = 3.0
 """Seconds of one call."""
 BUDGET: Final[Mapping[str, int]] = {"turns": 1, "tokens": 20_000}
 """One turn has no tools: all that the model has to know is in the prompt."""
@@ -81,8 +81,15 @@ async def _written(survey: Survey, worker: Worker, task: Claimed, team: Team) ->
     while (left := end - anyio.current_time()) > 0:
         if (await team.call("wait_for", task_id=task_id, wait_seconds=min(left, WAIT)))["ended"]:
             return await team.outcome_of(task_id)
-    await team.call("cancel_task", task_id=task_id, reason="the summary took too long")
-    return Outcome(status="took too long")
+        outcome = await team.outcome_of(task_id)
+        if outcome.status == "pending" and outcome.note:  # a worker gave it back and said why
+            return await _called_off(task_id, outcome.note, team)
+    return await _called_off(task_id, "the summary took too long", team)
+
+
+async def _called_off(task_id: str, why: str, team: Team) -> Outcome:
+    await team.call("cancel_task", task_id=task_id, reason=why)
+    return await team.outcome_of(task_id)
 
 
 def facts(survey: Survey) -> dict[str, Any]:

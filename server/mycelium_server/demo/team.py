@@ -40,12 +40,14 @@ class Outcome(Frozen):
     status: str
     result: dict[str, JsonValue] | None = None
     error: dict[str, JsonValue] | None = None
+    note: str = ""
 
     @property
     def problem(self) -> str:
         """Why there is no result, for people."""
         why = (self.error or {}).get("error") or (self.error or {}).get("reason")
-        return f"the task {self.status if self.status != 'pending' else 'was not done'}" + (f": {why}" if why else "")
+        how = {"pending": "was not done", "cancelled": "was called off"}.get(self.status, self.status)
+        return f"the task {how}" + (f": {why}" if why else "")
 
 
 class News(Frozen):
