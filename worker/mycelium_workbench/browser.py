@@ -7,7 +7,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,7 @@ from mycelium_workbench.own import in_reach, search_path
 from mycelium_workbench.proxy import REFUSED_AS, USER, Proxy
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page, Route
+    from playwright.async_api import Browser, Page, Playwright, Route
 
     from mycelium_workbench.bench import Bench
 
@@ -80,7 +80,9 @@ async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
     path = search_path(bench.folder.root, bench.guarded)
     program = next((found for each in PROGRAMS if (found := shutil.which(each, path=path))), None)
     mark = f"{os.getpid()}-{secrets.token_hex(8)}"
-    async with _ended(mark), async_playwright() as playwright:
+    async with _ended(mark), AsyncExitStack() as stack:
+        playwright = await async_playwright().start()
+        stack.push_async_callback(_stop, playwright)
         if in_reach(program or playwright.chromium.executable_path, str(bench.folder.root), bench.guarded):
             raise NoBrowser("The only browser lies in the folder that is worked in.", hint=INSTALL)
         try:
@@ -101,6 +103,11 @@ async def _browser(proxy: Proxy, bench: Bench) -> AsyncGenerator[Browser]:
         finally:
             with anyio.move_on_after(CLOSED_WITHIN, shield=True):
                 await browser.close()
+
+
+async def _stop(playwright: Playwright) -> None:
+    with anyio.move_on_after(CLOSED_WITHIN, shield=True):
+        await playwright.stop()
 
 
 @asynccontextmanager
