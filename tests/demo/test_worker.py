@@ -64,8 +64,8 @@ async def test_a_worker_whose_tools_do_not_start_is_not_waited_for(tmp_path: Pat
         code, said = await demo.ended()
         assert {task.status for task in await analyses(demo)} <= {"failed", "cancelled"}
     assert code == 1
-    assert "The survey failed: some of its tasks failed." in said
-    assert "the task failed: The executor" in demo.report
+    assert "cannot be loaded" in said
+    assert "No file was analysed." in demo.report
     assert "| Python files | 9 |" in demo.report
 
 
