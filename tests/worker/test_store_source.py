@@ -73,7 +73,7 @@ async def test_an_agent_in_error_rests_and_says_so_once(
     for _ in range(5):
         task = await m.create_task("greet")
         await m.claim_task(task.id)
-        await m.fail_task(task.id, "broken", retry=False)
+        await m.fail_task(task.id, "broken")
     await m.create_task("greet")
     async with open_store_source(m) as source:
         assert await taken(source) is None
