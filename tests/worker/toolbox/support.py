@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -35,7 +35,9 @@ async def odd_over_http(port: int, *options: str) -> AsyncGenerator[HttpServer]:
             await until(lambda: _answers(port))
             yield HttpServer("odd", f"http://127.0.0.1:{port}/mcp", {"X-Who": "test"})
         finally:
-            process.kill()
+            if process.returncode is None:
+                with suppress(ProcessLookupError):  # it has ended, and nobody has noticed yet
+                    process.kill()
 
 
 def a_port() -> int:
