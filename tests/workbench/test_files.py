@@ -1,8 +1,8 @@
 """`read_file`, `write_file` and `search_files`, and every way out of the folder that they are asked to take."""
 
 import os
-import shutil
 import re
+import shutil
 import socket
 import sys
 import tempfile
