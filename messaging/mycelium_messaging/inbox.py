@@ -37,6 +37,6 @@ async def _read(broker: Broker, suffix: str, take: Callable[[Delivery], Awaitabl
             except StoreError as error:
                 log.warning("a message waits in %s: %s", consumer.queue, error)
                 await anyio.sleep(PAUSE)
-            except Exception:
+            except Exception:  # a boundary: one message must not end the reading of all others
                 log.exception("a message of %s could not be taken in", consumer.queue)
                 await anyio.sleep(PAUSE)

@@ -116,7 +116,7 @@ class Relay:
                 except MyceliumError as error:
                     log.warning("relaying failed and will be tried again: %s", error)
                     await anyio.sleep(LOOK)
-                except Exception:
+                except Exception:  # a boundary: what cannot be relayed must not end the process
                     log.exception("relaying failed unexpectedly and will be tried again")
                     await anyio.sleep(LOOK)
 

@@ -10,8 +10,8 @@ from mycelium import rules
 from mycelium.client.base import checked
 from mycelium.client.turn import Turn
 from mycelium.client.work import DEFAULT_LEASE, WorkVerbs
-from mycelium.models import Task, TaskSpec, Workflow, WorkflowSpec, validated
-from mycelium.models.spec import mode_of
+from mycelium.client.workflows import workflow_of
+from mycelium.models import Task, TaskSpec, WorkflowSpec
 from mycelium.rules import Claimant, NewEvent, Received, Rule
 
 
@@ -48,18 +48,7 @@ class MessageVerbs(WorkVerbs):
 
     async def receive_workflow(self, spec: WorkflowSpec, *, id: str) -> bool:
         """Add a workflow under this id; whether it is new. Raises as `create_workflow`, and Conflict."""
-        workflow = validated(
-            Workflow,
-            id=checked(id),
-            type=spec.type,
-            mode=mode_of(spec),
-            metadata=spec.metadata,
-            on_failure=spec.on_failure,
-            timeout_seconds=spec.timeout_seconds,
-            created_by=self.agent,
-            created_at=self._clock(),
-            updated_at=self._clock(),
-        )
+        workflow = workflow_of(spec, id=checked(id), by=self.agent, at=self._clock())
         return await self._commit(lambda view: rules.receive_workflow(view, workflow, spec.tasks))
 
     async def receive_event(self, channel: str, type: str, data: Mapping[str, JsonValue], *, message_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from pydantic import JsonValue
 
@@ -91,18 +92,7 @@ class WorkflowVerbs(Base):
             on_failure=on_failure,
             timeout_seconds=timeout_seconds,
         )
-        workflow = validated(
-            Workflow,
-            id=new_id("w"),
-            type=spec.type,
-            mode=mode_of(spec),
-            metadata=spec.metadata,
-            on_failure=spec.on_failure,
-            timeout_seconds=spec.timeout_seconds,
-            created_by=self.agent,
-            created_at=self._clock(),
-            updated_at=self._clock(),
-        )
+        workflow = workflow_of(spec, id=new_id("w"), by=self.agent, at=self._clock())
         return await self._commit(lambda view: rules.create_workflow(view, workflow, spec.tasks))
 
     async def get_workflow(self, workflow_id: str) -> Workflow:
@@ -212,3 +202,19 @@ class WorkflowVerbs(Base):
                 return []
             half = len(keys) // 2
             return [*await self._readable(keys[:half]), *await self._readable(keys[half:])]
+
+
+def workflow_of(spec: WorkflowSpec, *, id: str, by: str, at: datetime) -> Workflow:
+    """The record of a workflow that is declared so, before its tasks are added."""
+    return validated(
+        Workflow,
+        id=id,
+        type=spec.type,
+        mode=mode_of(spec),
+        metadata=spec.metadata,
+        on_failure=spec.on_failure,
+        timeout_seconds=spec.timeout_seconds,
+        created_by=by,
+        created_at=at,
+        updated_at=at,
+    )
