@@ -119,16 +119,11 @@ class Model(BaseModel):
     @classmethod
     def whole(cls, **fields: object) -> Self:
         """Made of all its fields, which are valid already: nothing is checked or filled in."""
-        made = cls.__new__(cls)
-        _set(made, "__dict__", fields)
-        _set(made, "__pydantic_fields_set__", {*fields})
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
-        return made
+        return _made(cls, fields, {*fields})
 
     def altered(self, **fields: object) -> Self:
-        """This with other fields, which are taken as they are. As `model_copy`, at a fifth of the time."""
-        return self.whole(**{**self.__dict__, **fields})
+        """This with other fields, which are taken as they are. As `model_copy`, at half the time."""
+        return _made(type(self), {**self.__dict__, **fields}, self.__pydantic_fields_set__)
 
 
 class Record(Model, ABC):
@@ -153,6 +148,16 @@ class Record(Model, ABC):
 
 
 M = TypeVar("M", bound=Model)
+
+
+def _made(model: type[M], fields: dict[str, object], said: set[str]) -> M:
+    """A model of all its fields, of which these were `said`, without a look at any of them."""
+    made = model.__new__(model)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", said)
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
+    return made
 
 
 def validated(model: type[M], /, **fields: object) -> M:

@@ -105,7 +105,8 @@ class Task(TaskSpec, Record):
     @classmethod
     def of(cls, spec: TaskSpec, *, id: str, created_at: datetime, **fields: object) -> Task:
         """A task as the spec wants it. All values are valid already, so nothing is checked again."""
-        wanted = {name: getattr(spec, name) for name in TaskSpec.model_fields}
+        said = spec.__dict__
+        wanted = {name: said[name] for name in _WANTED}
         return _BLANK.altered(**{**wanted, "id": id, "created_at": created_at, "updated_at": created_at, **fields})
 
     @property
@@ -172,6 +173,7 @@ class Task(TaskSpec, Record):
         return since is not None and since <= now
 
 
+_WANTED: Final = tuple(TaskSpec.model_fields)
 _BLANK: Final = Task.model_construct(id="", type="", created_at=START_OF_TIME, updated_at=START_OF_TIME)
 """What `Task.of` copies: three times as fast as building a task field by field."""
 

@@ -110,7 +110,7 @@ def granted(draft: Draft, task: Task, *, agent: str, seconds: float) -> Task:
             status="running",
             attempt=task.attempt + 1,
             token=token,
-            lease=Lease(agent=agent, token=token, expires_at=now + timedelta(seconds=seconds), seconds=seconds),
+            lease=Lease.whole(agent=agent, token=token, expires_at=now + timedelta(seconds=seconds), seconds=seconds),
             started_at=now,
             updated_at=now,
             not_before=None,
