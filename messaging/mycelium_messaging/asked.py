@@ -17,6 +17,7 @@ from mycelium_messaging.errors import BadMessage
 PROMPT: Final = "prompt"
 """The type of a task that is nothing but something to say to a model."""
 MAX_KEY: Final = 256
+_PLAIN: Final = TaskSpec(type=PROMPT)
 MESSAGE: Final = "message:"
 """What idempotency keys begin with that come from messages."""
 
@@ -53,7 +54,7 @@ def asked_for(envelope: Envelope) -> AskedFor:
         BadMessage: a field is missing, or is none.
     """
     asked = _read(envelope)
-    spec = TaskSpec(
+    spec = _PLAIN.altered(  # every field is valid already
         type=asked.type,
         title=asked.title,
         payload=envelope.payload,

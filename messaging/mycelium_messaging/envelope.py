@@ -117,9 +117,7 @@ def iso_8601(moment: datetime) -> str:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite
-        )
+        return _JSON.decode(body.decode("utf-8"))
     except RecursionError:
         raise BadMessage("not_json", "The message is nested too deeply.") from None
     except ValueError as error:  # not UTF-8, not JSON, a number too long, or what the hooks below refuse
@@ -142,6 +140,9 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError("a number is too large")
     return number
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
 
 
 def _bad(error: ValidationError) -> BadMessage:
