@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, cast
 
 from mycelium import Mycelium
@@ -26,6 +27,8 @@ class Page:
     ready: Mapping[str, Event]
     """By task, the last event after which it may be there for anybody, and has not begun as far as these tell."""
     tasks: Mapping[str, Task]
+    by_type: Mapping[tuple[str, str], Sequence[Event]]
+    """The events by their channel and type: each lane looks at a few of them only."""
 
     @classmethod
     async def of(cls, m: Mycelium, events: Sequence[Event]) -> Page:
@@ -33,15 +36,24 @@ class Page:
         ready = _ready(events)
         asked = dict.fromkeys([*ready, *(task_of(event) for event in events if _is_asked_about(event))])
         found = await m.backend.get(Task, list(asked)) if asked else []
-        return cls(m, events, ready, {task.id: task for task in found if task is not None})
+        tasks = {task.id: task for task in found if task is not None}
+        return cls(m, events, ready, tasks, _by_type(events))
 
     def of_type(self, channel: str, types: AbstractSet[str]) -> list[Event]:
-        return [event for event in self.events if event.channel == channel and event.type in types]
+        found = chain.from_iterable(self.by_type.get((channel, type), ()) for type in types)
+        return sorted(found, key=lambda event: event.seq)
 
     def with_tasks(self, events: Iterable[Event]) -> list[tuple[Event, Task]]:
         """Each event with the task that it is about, where that is still there."""
         pairs = ((event, self.tasks.get(task_of(event))) for event in events)
         return [(event, task) for event, task in pairs if task is not None]
+
+
+def _by_type(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
+    found: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        found.setdefault((event.channel, event.type), []).append(event)
+    return found
 
 
 def _ready(events: Sequence[Event]) -> dict[str, Event]:
