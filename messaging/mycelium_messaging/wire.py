@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 
 from mycelium.settings.network import RabbitMQ
+from mycelium_messaging.acks import Acks
 from mycelium_messaging.address import host_of, port_of, trust_of
 from mycelium_messaging.delivery import Delivery
 
@@ -78,6 +79,7 @@ class Channel:
     def __init__(self, channel: Pika, patience: float) -> None:
         self._channel = channel
         self._waits = Waits(patience)
+        self._acks = Acks()
         self._gone = anyio.Event()
         self._when_gone: Callable[[Cut], None] = lambda _cut: None
         self._gets = False
@@ -190,6 +192,7 @@ class Channel:
         self._found_nothing()
 
     def _delivery(self, queue: str, method: Pika, properties: Pika, body: bytes, *, redelivered: bool) -> Delivery:
+        self._acks.came(method.delivery_tag)
         return Delivery(
             body,
             queue,
@@ -209,10 +212,18 @@ class Channel:
         )
 
     def ack(self, tag: int) -> None:
-        if self._channel.is_open:
-            self._channel.basic_ack(tag)
+        """Ack it, together with all others of this turn of the loop."""
+        if not self._acks:
+            asyncio.get_running_loop().call_soon(self._ack_all)
+        self._acks.gather(tag)
+
+    def _ack_all(self) -> None:
+        for tag, up_to_it in self._acks.told():
+            if self._channel.is_open:
+                self._channel.basic_ack(tag, multiple=up_to_it)
 
     def nack(self, tag: int, *, requeue: bool) -> None:
+        self._acks.refused(tag)
         if self._channel.is_open:
             self._channel.basic_nack(tag, requeue=requeue)
 
@@ -246,6 +257,7 @@ class Channel:
             raise ValueError(f"{type(error).__name__}: {error}") from error
 
     def close_soon(self) -> None:
+        self._ack_all()
         if self._channel.is_open:
             self._channel.close()
 
@@ -253,7 +265,7 @@ class Channel:
         """Close it, after all that was sent by it has arrived. What was delivered and not settled goes back."""
         if not self._channel.is_open:
             return
-        self._channel.close()
+        self.close_soon()
         with anyio.move_on_after(CLOSING):
             await self._gone.wait()
 
