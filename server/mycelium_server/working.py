@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 outcomes = logging.getLogger("mycelium.worker.outcomes")
 
+GARBAGE: Final = 20_000
+"""More objects than this made and kept, and the collector looks for garbage."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at whether a worker that is to end by itself still can."""
 SHOWN: Final = 200
@@ -69,12 +72,20 @@ async def work(config: Configuration, settings: Settings, plan: Plan, manner: Ma
         raise alone(group) from None  # task groups wrap what went wrong within them
 
 
+def _spare_the_collector() -> None:
+    """Have it look at what is made while working only, and less often: nearly all of that goes without it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+
+
 async def _work(config: Configuration, settings: Settings, plan: Plan, manner: Manner) -> int:
     async with _signals() as signals, open_worker(config, settings, plan, _teller(manner)) as assembled:
         async with AsyncExitStack() as stack:
             where = await _tell_health(stack, manner, assembled)
             _introduce(assembled, settings, where)
             signals.reach(assembled.worker)
+            _spare_the_collector()
             hopeless = await _run(assembled, manner)
         _say(f"Ended: {_counts(assembled.worker.tally)}.")
     if hopeless is not None:
