@@ -44,7 +44,7 @@ def mycelium(store: str, jobs: MessageJobs, folder: Path) -> Engine:
         str(Path(sys.executable).with_name("mycelium")), "worker", "--backend", store, "--type", TYPE,
         "--concurrency", str(PREFETCH), "--prefetch", str(PREFETCH),
     ]  # fmt: skip
-    environment = {**jobs.environment, "PYTHONPATH": str(_plugin(folder))}
+    environment = {**jobs.environment, "PYTHONPATH": str(_plugin(folder)), "MYCELIUM_LOG": "ERROR"}  # as the others
     return Engine(f"{name}, {jobs.queue_type} queues", command, environment, jobs.publish, jobs.finish)
 
 
