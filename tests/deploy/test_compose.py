@@ -19,6 +19,8 @@ import yaml
 
 from mycelium.settings import settings
 from mycelium_server.cli.app import app
+from mycelium_worker.servers.file import read_servers
+from mycelium_worker.servers.spec import StdioServer
 from tests.support.processes import MYCELIUM, PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +137,28 @@ def test_workers_come_after_what_they_need_and_have_time_to_end() -> None:
     drain = float(example()["MYCELIUM_WORKER_DRAIN_SECONDS"])
     assert float(worker["stop_grace_period"].removesuffix("s")) > drain
     assert all("healthcheck" in SERVICES[name] for name in ("rabbitmq", "redis"))
+
+
+def test_a_client_starts_a_server_for_itself_and_nobody_else_does() -> None:
+    server = SERVICES["server"]
+    assert server["profiles"] == ["server"]
+    assert server["stdin_open"]
+    assert server["environment"].items() <= SERVICES["worker"]["environment"].items()
+    text = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    assert text.count("docker-compose.yml run --rm -T server") == 1
+    assert '"run", "--rm", "-T", "server"]' in text
+
+
+def test_the_file_for_workers_without_walls_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(MYCELIUM).parent))  # as the image has our command
+    store, bench = read_servers(DEPLOY / "unconfined.json", {"REDIS_URL": "redis://redis/0"})
+    assert isinstance(store, StdioServer)
+    assert isinstance(bench, StdioServer)
+    assert store.env == {"REDIS_URL": "redis://redis/0"}
+    for server in (store, bench):
+        flags = {flag for param in commands()[server.args[0]].params for flag in param.opts}
+        assert {word for word in server.args if word.startswith("-")} <= flags
+    assert "--unconfined" in bench.args
 
 
 def test_stores_are_kept_and_only_this_machine_reaches_them() -> None:
