@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import anyio
+import anyio.to_thread
 from anyio.abc import Process
 from mcp_types import ToolAnnotations
 from pydantic import Field
@@ -24,6 +25,7 @@ from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import (
     InvalidInput,
     NoWalls,
+    Protected,
     TimedOut,
     TooLarge,
     ToolFailed,
@@ -33,6 +35,7 @@ from mycelium_workbench.errors import (
     WorkbenchError,
 )
 from mycelium_workbench.helper import words
+from mycelium_workbench.hidden import NAME, none_made
 from mycelium_workbench.registry import Number, tool
 from mycelium_workbench.reply import Reply
 
@@ -151,12 +154,13 @@ async def try_walls(bench: Bench) -> str:
 async def _run(bench: Bench, command: str, folder: str, stdin: bytes, limit: float, *, walled: bool) -> Ran:
     ran = Ran(Output(bench.limits.output_bytes))
     started = time.monotonic()
-    async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
-        why = await _attend(process, stdin, ran.output, limit)
-        said = reported(report)
+    with none_made(bench.folder.root, bench.folder.fd) as aside:
+        async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
+            why = await _attend(process, stdin, ran.output, limit)
+            said = reported(report)
     ran.seconds = time.monotonic() - started
     ran.exit_code = said.get("exit_code")
-    ran.error = _error(why or said.get("stopped"), said, ran, bench, limit)
+    ran.error = _set_aside(aside, ran) or _error(why or said.get("stopped"), said, ran, bench, limit)
     return ran
 
 
@@ -220,12 +224,13 @@ async def _keeper(
     bench: Bench, command: str, folder: str, limit: float, *, walled: bool
 ) -> AsyncGenerator[tuple[Process, int]]:
     """The command's keeper, started; it and everything under it has ended when this context does."""
+    covered = await anyio.to_thread.run_sync(bench.covered) if walled else []
     report, written = os.pipe()
     try:
         with tempfile.TemporaryDirectory(prefix="mycelium-", ignore_cleanup_errors=True) as home:
             try:
                 process = await anyio.open_process(
-                    _words(bench, command, folder, limit, home, written, walled=walled),
+                    _words(bench, command, folder, covered, limit, home, written, walled=walled),
                     stderr=subprocess.STDOUT,  # in the order in which it was written
                     env={},
                     cwd="/",
@@ -248,7 +253,17 @@ async def _keeper(
         os.close(report)
 
 
-def _words(bench: Bench, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool) -> list[str]:
+def _words(
+    bench: Bench,
+    command: str,
+    folder: str,
+    covered: list[str],
+    limit: float,
+    home: str,
+    report: int,
+    *,
+    walled: bool,
+) -> list[str]:
     settings, limits = bench.settings, bench.limits
     order = {
         "command": command,
@@ -258,6 +273,7 @@ def _words(bench: Bench, command: str, folder: str, limit: float, home: str, rep
         "environment": _environment(home, walled=walled),
         "readable": [*_interpreter(), *(str(each) for each in settings.readable)],
         "guarded": bench.guarded,
+        "hidden": covered,
         "walls": walled,
         "network": settings.network,
         "seconds": limit,
@@ -296,6 +312,16 @@ def reported(fd: int) -> dict[str, Any]:
         said: Mapping[str, Any] = json.loads(os.read(fd, 4096))
         return {name: value for name, value in said.items() if name in REPORTED and type(value) in REPORTED[name]}
     return {}
+
+
+def _set_aside(names: list[str], ran: Ran) -> WorkbenchError | None:
+    if not names:
+        return None
+    return Protected(
+        f"{NAME} was made while the command ran; it is called {names[0]} now.",
+        hint="Mycelium keeps its configuration under that name: use another.",
+        **ran.data(),
+    )
 
 
 def _error(why: str | None, said: Mapping[str, Any], ran: Ran, bench: Bench, limit: float) -> WorkbenchError | None:

@@ -90,6 +90,7 @@ async def _searcher(bench: Bench, pattern: str, glob: str, limit: int) -> AsyncG
         "glob": glob.removeprefix("./"),
         "limit": limit,
         "file_bytes": bench.limits.file_bytes,
+        "hidden": [each.casefold() for each in bench.hidden],
     }
     process = await anyio.open_process(
         words("searcher", json.dumps(asked)),
