@@ -67,9 +67,14 @@ async def call_tool(
         TaskFailed: that is an error. Another attempt makes sense only where the tool's server is to blame.
     """
     reply = await attempt.toolbox.call(name, arguments, seconds=seconds)
+    check(reply, name)
+    return reply
+
+
+def check(reply: Reply, name: str) -> None:
+    """Raises as `call_tool` if this tool's reply is an error."""
     if reply.is_error:
         raise TaskFailed(reply.text or f"{name} failed.", code="tool_failed", retry=reply.again, tool=name)
-    return reply
 
 
 async def account(attempt: Attempt) -> None:
