@@ -18,6 +18,7 @@ from pydantic import Field
 
 from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import InvalidInput, TimedOut, TooLarge, ToolFailed, UnsupportedLanguage
+from mycelium_workbench.helper import end
 from mycelium_workbench.registry import tool
 from mycelium_workbench.reply import Reply
 
@@ -133,12 +134,11 @@ async def _run(command: list[str], source: bytes) -> Said:
             tasks.start_soon(_take, process.stderr, said.trouble, MOST_SAID // 100)
             whole = await _take(process.stdout, said.findings, MOST_SAID)
             if not whole:
-                process.kill()
+                end(process)
         said.exit_code = await process.wait()
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
+            end(process)
             await process.aclose()
     if not whole:
         raise TooLarge("There is more to say of this code than fits.", hint="Pass a smaller piece of it.")

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import InvalidInput, InvalidPattern, TimedOut
-from mycelium_workbench.helper import words
+from mycelium_workbench.helper import end, words
 from mycelium_workbench.registry import Whole, tool
 from mycelium_workbench.reply import Reply
 
@@ -105,7 +105,6 @@ async def _searcher(bench: Bench, pattern: str, glob: str, limit: int) -> AsyncG
         yield BufferedByteReceiveStream(process.stdout)
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
+            end(process)
             await process.wait()
             await process.aclose()
