@@ -113,6 +113,23 @@ async def test_one_that_a_command_makes_is_set_aside(root: Path) -> None:
     assert name.startswith("mycelium-set-aside-")
 
 
+@walled
+async def test_a_link_that_a_command_makes_in_its_place_is_set_aside(root: Path) -> None:
+    async with working(root) as bench:
+        assert (await bench.refused("run_command", command="mkdir a; ln -s a .mycelium"))["code"] == "protected"
+        assert "set-aside" in await bench.shell("ls")
+
+
+@walled
+@linux_only
+async def test_a_store_that_somebody_begins_meanwhile_stays(root: Path) -> None:
+    async with working(root) as bench:
+        await bench.shell("mkdir .mycelium; touch .mycelium/mycelium.db")
+        assert os.listdir(root / ".mycelium") == ["mycelium.db"]
+        await bench.shell("echo evil > .mycelium/config.json")
+    assert os.listdir(root / ".mycelium") == ["mycelium.db"]
+
+
 @linux_only
 @walled
 async def test_one_made_without_walls_is_set_aside_too(root: Path) -> None:

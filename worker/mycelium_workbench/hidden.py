@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = ".mycelium"
+CONFIGURATION: Final = "config.json"
 MOST_LOOKED_AT: Final = 20_000
 """Folders, the upper ones first, in which others than the root's own are looked for."""
 COMPANIONS: Final = ("-wal", "-shm", "-lock", "-journal")
@@ -62,16 +63,17 @@ def _folders_in(folder: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def none_made(root: Path, fd: int) -> Generator[list[str]]:
-    """Set aside a `.mycelium` that comes into the root meanwhile: the next Mycelium started there would obey it.
+    """Set aside a `.mycelium` that comes into the root meanwhile, if the next Mycelium started there would obey it.
 
-    Fills the list with the name under which it lies there now.
+    Fills the list with the name under which it lies there now. One with a store alone stays: it may be a team's, which
+    somebody began just then.
     """
     was_there = os.path.lexists(root / NAME)
     aside: list[str] = []
     try:
         yield aside
     finally:
-        if not was_there and os.path.lexists(root / NAME):
+        if not was_there and (os.path.islink(root / NAME) or os.path.lexists(root / NAME / CONFIGURATION)):
             name = f"mycelium-set-aside-{secrets.token_hex(4)}"
             with suppress(FileNotFoundError):  # another command's end was faster
                 os.rename(NAME, name, src_dir_fd=fd, dst_dir_fd=fd)

@@ -71,7 +71,7 @@ class Settings:
     hidden: tuple[Path, ...] = ()
     """Files and folders of the root that no tool sees, besides every folder `.mycelium`."""
     audit: Path | None = None
-    """The file that gets a line for each call. None: stderr."""
+    """The file that gets the lines of each call. None: stderr."""
     limits: Limits = field(default_factory=Limits)
 
     def check(self) -> None:
