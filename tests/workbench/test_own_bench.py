@@ -46,7 +46,8 @@ def test_calls_are_noted_where_the_configuration_lies(tmp_path: Path) -> None:
         bench = own_bench(configuration(around(cwd)), "redis://127.0.0.1/0")
         assert bench.audit == folder / "workbench.jsonl"
         assert (folder / "workbench.jsonl").stat().st_mode & 0o777 == 0o600
-        assert (folder / ".gitignore").read_text().startswith("*\n")
+    assert (project / ".mycelium/.gitignore").read_text().startswith("*\n")
+    assert os.listdir(tmp_path / "data") == ["workbench.jsonl"]
 
 
 def test_a_place_that_cannot_be_written_leaves_the_lines_on_stderr(tmp_path: Path) -> None:

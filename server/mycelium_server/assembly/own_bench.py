@@ -46,13 +46,14 @@ def _kept_in(store: str) -> Iterator[Path]:
 
 def _audit(folder: Path) -> Path | None:
     """The file for the lines of each call; None where none can be written."""
+    from mycelium.settings.project import FOLDER
     from mycelium_backends.auto import IGNORED
 
-    ignored = folder / ".gitignore"
     try:
         if not folder.exists():
             folder.mkdir(parents=True)
-            ignored.write_text(IGNORED, encoding="utf-8")
+            if folder.name == FOLDER:
+                (folder / ".gitignore").write_text(IGNORED, encoding="utf-8")
         (folder / AUDIT).touch(0o600)
     except OSError as error:
         log.warning("no audit of the workbench's calls in %s: %s", folder, error.strerror)
