@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from mycelium.settings.network import RabbitMQ
-from mycelium_messaging.refusals import NOT_FOUND, PRECONDITION_FAILED, Difference, difference_in, trouble_of
+from mycelium_messaging.differences import Difference, difference_in
+from mycelium_messaging.refusals import NOT_FOUND, PRECONDITION_FAILED, trouble_of
 from mycelium_messaging.topology import Exchange, Queue, declare, topology_of
 from mycelium_messaging.wire import Cut, Wire, connected, hush_pika
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging import names
-from mycelium_messaging.refusals import PRECONDITION_FAILED, differing
+from mycelium_messaging.differences import differing
+from mycelium_messaging.refusals import PRECONDITION_FAILED
 from mycelium_messaging.wire import Channel, Cut, Wire
 
 DEAD_LETTERS_MAX: Final = 100_000

@@ -55,7 +55,7 @@ async def examine_broker(settings: RabbitMQ) -> Finding | None:
 
 def remedy(standing: Standing) -> str:
     """What to do about an exchange or a queue."""
-    from mycelium_messaging.refusals import remedy_for
+    from mycelium_messaging.differences import remedy_for
 
     if standing.state == "missing":
         return "`mycelium topology --declare` makes it."
