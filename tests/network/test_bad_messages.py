@@ -11,7 +11,7 @@ from mycelium import Mycelium
 from tests.network.crowd import PATIENCE, ask, asking, collecting, declared, publish_all, waiting
 from tests.network.workers import Team, command, end, health, memory
 from tests.support.rabbitmq import Names
-from tests.worker.processes import WorkerProcess
+from tests.support.workers import WorkerProcess
 
 MB = 1024 * 1024
 

@@ -18,8 +18,9 @@ from mycelium import Mycelium
 from tests.demo.terminal import run_on_terminal
 from tests.support.model_endpoint import model_endpoint
 from tests.support.model_script import Answer, Say
+from tests.support.processes import PATIENCE
 from tests.worker.loop import ended
-from tests.worker.processes import PATIENCE, Ground
+from tests.worker.processes import Ground
 
 
 @pytest.fixture
