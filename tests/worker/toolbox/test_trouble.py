@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_worker.servers import link
+from mycelium_worker.servers import kept
 from mycelium_worker.servers.pool import open_toolbox
 from mycelium_worker.servers.spec import StdioServer
 from tests.worker.toolbox.support import PATIENCE, bad, good, is_alive, odd, raw, until, until_gone, until_there
@@ -70,7 +70,7 @@ async def test_a_server_that_cannot_start_has_no_tools_and_calls_say_why() -> No
 async def test_why_a_server_cannot_start_is_logged_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(kept, "LONGEST_PAUSE", 0.01)
     caplog.set_level(logging.DEBUG, "mycelium.worker.servers")
 
     async def tried_often() -> bool:
@@ -99,7 +99,7 @@ async def test_a_call_that_takes_too_long_ends_and_is_cancelled_at_the_server(tm
 
 
 async def test_a_stuck_server_is_started_again_after_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "PING_SECONDS", 1.0)
+    monkeypatch.setattr(kept, "PING_SECONDS", 1.0)
     async with open_toolbox([odd()]) as toolbox:
         await toolbox.tools()
         pid = int((await good(toolbox, "pid")).text)
@@ -132,7 +132,7 @@ async def test_a_server_that_floods_is_stopped_and_started_again() -> None:
 
 FLOODED = """
 import resource, anyio
-from mycelium_worker.servers import link
+from mycelium_worker.servers import kept
 from mycelium_worker.servers.pool import open_toolbox
 from tests.worker.toolbox.support import odd
 
@@ -190,7 +190,7 @@ def children() -> list[int]:
 
 WORKER = """
 import anyio
-from mycelium_worker.servers import link
+from mycelium_worker.servers import kept
 from mycelium_worker.servers.pool import open_toolbox
 from tests.worker.toolbox.support import odd
 
