@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from mycelium_workbench import Limits, modes, walls
-from mycelium_workbench.commands import reported
 from mycelium_workbench.helper import words
+from mycelium_workbench.orders import reported
 from tests.workbench.bench import Workbench, serving, text_of, working
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("namespaces")]
