@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import httpx2
+from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, Timeout, omit
 
-from mycelium.errors import InvalidConfig
 from mycelium.settings import network
 from mycelium_worker.model import (
     Block,
@@ -26,15 +26,6 @@ from mycelium_worker.model import (
 from mycelium_worker.plain import plain
 from mycelium_worker.providers.arguments import arguments_in
 from mycelium_worker.providers.trouble import STALLED_AFTER, broken, no_such_api, of_status, within_stream
-
-try:
-    from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, Timeout, omit
-except ImportError as missing:
-    raise InvalidConfig(
-        "The provider openai needs a package that is not installed.",
-        hint="Install it with: pip install 'mycelium-mcp[openai]'",
-        fields=["worker.provider"],
-    ) from missing
 
 if TYPE_CHECKING:
     from openai import AsyncStream
