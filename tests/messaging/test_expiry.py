@@ -1,4 +1,4 @@
-"""Messages that expire while there is nowhere for dead letters to go."""
+"""What goes by itself: messages in time, also while there is nowhere for dead letters to go, and a run's own queues."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -7,9 +7,12 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pika
+import pytest
 
+from mycelium_messaging import topology
 from mycelium_messaging.letters import list_letters
-from tests.messaging.test_connection import connected
+from mycelium_messaging.names import PASSING
+from tests.messaging.test_connection import connected, publish
 from tests.support.rabbitmq import PATIENCE, Names, RabbitServer, rabbit_server
 
 SOON = 1000
@@ -53,3 +56,25 @@ async def test_what_expires_while_the_dead_letters_queue_is_gone_is_kept_for_it(
                     pass  # each look takes a while
     assert sorted(letter.id for letter in letters) == sorted(ids)
     assert {letter.reason for letter in letters} == {"expired"}
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+async def test_queues_of_a_run_that_was_killed_go_by_themselves_and_their_exchanges_with_them(
+    rabbitmq: RabbitServer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(topology, "UNUSED_MAX", 3 * SOON)
+    corner = Names(rabbitmq, f"{PASSING}{kind}")
+    async with connected(corner.settings(queue_type=kind)) as broker:
+        await publish(broker, "kept as long as its queue")
+    with anyio.fail_after(PATIENCE):
+        while await there(corner):
+            pass  # each look takes a while
+
+
+async def there(corner: Names) -> list[str]:
+    """The exchanges and queues of this corner."""
+    said = [
+        await anyio.to_thread.run_sync(corner.server.control, "-q", f"list_{kind}", "name")
+        for kind in ("queues", "exchanges")
+    ]
+    return [name for name in " ".join(said).split() if name.startswith(corner.name)]
