@@ -57,7 +57,7 @@ async def _exchange(wire: Wire, exchange: Exchange) -> Standing:
     channel = await wire.open_channel()
     try:
         await channel.has_exchange(exchange.name)
-        await channel.declare_exchange(exchange.name, exchange.kind)
+        await channel.declare_exchange(exchange.name, exchange.kind, auto_delete=exchange.passing)
     except Cut as cut:
         if cut.code == NOT_FOUND:
             return standing("missing")

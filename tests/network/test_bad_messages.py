@@ -27,6 +27,20 @@ async def working(team: Team, corner: Names, *args: str) -> AsyncGenerator[Worke
         assert await end(worker) == 0
 
 
+async def test_a_worker_tells_how_many_messages_it_put_with_the_dead_letters(team: Team, corner: Names) -> None:
+    await declared(corner)
+    async with team.worker("ada", "--health-port", "0") as worker:
+        await answered(corner, ["good"])
+        assert (await health(worker))[1]["dead_letters"] == {}
+        await publish_all(corner, [b"{", b"[", json.dumps(asking("juggle", "juggle")).encode()])
+        await letters(team, corner, 3)
+        counts = {"not_json": 2, "unknown_type": 1}
+        assert (await health(worker))[1]["dead_letters"] == counts
+        assert await end(worker) == 0
+    assert worker.outcomes[-1] == {"dead_letters": counts}
+    assert "1 completed. 3 messages became dead letters (not_json 2, unknown_type 1).\n" in worker.err
+
+
 async def answered(corner: Names, ids: list[str]) -> None:
     """Ask for these tasks, and wait for their answers."""
     await ask(corner, [asking(id, "note") for id in ids])

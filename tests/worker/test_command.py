@@ -283,6 +283,16 @@ async def test_what_cannot_be_is_refused_at_the_start(ground: Ground, args: list
     assert "Traceback" not in worker.err
 
 
+@pytest.mark.parametrize("args", [(), ("--type", "echo")])
+async def test_a_model_whose_package_is_missing_is_told_at_the_start(ground: Ground, args: tuple[str, ...]) -> None:
+    (ground.folder / "plugin" / "sitecustomize.py").write_text("import sys; sys.modules['openai'] = None\n")
+    async with ground.worker(*args, MYCELIUM_WORKER_PROVIDER="openai", OPENAI_API_KEY="none") as worker:
+        assert await worker.ends() == 2
+    error = json.loads(worker.err)["error"]
+    assert (error["code"], error["fields"]) == ("invalid_config", ["worker.provider"])
+    assert error["hint"] == "Install it with: pip install 'mycelium-mcp[openai]'"
+
+
 async def test_each_mistake_in_the_file_of_servers_is_a_line(ground: Ground) -> None:
     file = ground.folder / "mcp.json"
     file.write_text('{"mcpServers": {\n"a": {"command": "no-such-command"},\n"b": {}}}')

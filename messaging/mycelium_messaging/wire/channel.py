@@ -50,9 +50,11 @@ class Channel:
         self._gone.set()
         self._when_gone(cut)
 
-    async def declare_exchange(self, name: str, kind: str) -> None:
+    async def declare_exchange(self, name: str, kind: str, *, auto_delete: bool = False) -> None:
         await self._waits.answer(
-            lambda done: self._channel.exchange_declare(name, exchange_type=kind, durable=True, callback=done)
+            lambda done: self._channel.exchange_declare(
+                name, exchange_type=kind, durable=True, auto_delete=auto_delete, callback=done
+            )
         )
 
     async def has_exchange(self, name: str) -> None:

@@ -182,9 +182,9 @@ async def test_servers_end_with_the_toolbox_by_themselves_or_by_force() -> None:
     assert not [each for each in before if is_alive(each)]
 
 
-def children() -> list[int]:
+def children(pid: int | None = None) -> list[int]:
     """The processes that this one has started and that still run."""
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
+    tasks = Path(f"/proc/{pid or os.getpid()}/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
@@ -211,6 +211,38 @@ async def test_a_well_behaved_server_ends_when_its_worker_is_killed() -> None:
         assert is_alive(pid)
         worker.kill()
     await until_gone(pid)
+
+
+STUBBORN = """
+import anyio, logging
+from mycelium_worker.servers.pool import open_toolbox
+from tests.worker.toolbox.support import raw
+
+async def main():
+    logging.basicConfig(level="INFO")
+    async with open_toolbox([raw("stays")]) as toolbox:
+        print((await toolbox.call("good", {})).text, flush=True)
+        await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+async def test_a_server_that_obeys_nobody_ends_after_its_worker_is_killed_and_so_does_its_child() -> None:
+    async with await anyio.open_process([sys.executable, "-c", STUBBORN]) as worker:
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        with anyio.fail_after(PATIENCE):
+            await worker.stdout.receive()
+            said = b""
+            while b"pids" not in said:
+                said += await worker.stderr.receive()
+        server, child = map(int, said.partition(b"pids ")[2].split()[:2])
+        left = [*children(worker.pid), child]
+        assert {server, child} < set(left)
+        worker.kill()
+    for pid in left:
+        await until_gone(pid)
 
 
 async def test_leaving_by_an_error_or_cancelled_leaves_no_server_behind() -> None:

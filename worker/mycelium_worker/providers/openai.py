@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import httpx2
+from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, omit
 
-from mycelium.errors import InvalidConfig
 from mycelium.settings import network
 from mycelium_worker.model import (
     Block,
@@ -24,15 +24,6 @@ from mycelium_worker.plain import plain
 from mycelium_worker.providers.openai_heard import Heard
 from mycelium_worker.providers.sdk import STALLED_AFTER, access, hear_out
 from mycelium_worker.providers.trouble import broken, of_status, within_stream
-
-try:
-    from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, omit
-except ImportError as missing:
-    raise InvalidConfig(
-        "The provider openai needs a package that is not installed.",
-        hint="Install it with: pip install 'mycelium-mcp[openai]'",
-        fields=["worker.provider"],
-    ) from missing
 
 if TYPE_CHECKING:
     from openai.types.chat import (
