@@ -168,8 +168,9 @@ async def test_another_relays_when_the_first_is_gone_and_nothing_is_missing(
 
 
 async def test_a_full_queue_holds_up_its_own_lane_alone_and_gets_each_message_once(
-    url: str, corner: Names, reader: Reader
+    url: str, corner: Names, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(relay, "REST", 0.2)
     small = corner.settings(max_length=5, queue_type="classic")
     async with Mycelium.open(url, agent="ada") as m, open_broker(small, name="ada") as broker:
         await broker.wait_connected()
