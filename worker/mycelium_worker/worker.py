@@ -161,7 +161,7 @@ class Worker:
 
     async def _stop_when_empty(self, slots: int) -> None:
         while self._feeds.waiting < slots or not all(source.empty for source in self.sources):
-            self._feeds.rested = anyio.Event()
+            self._feeds.rested.clear()
             with anyio.move_on_after(LOOK_AGAIN):
                 await self._feeds.rested.wait()
         self.stop()
