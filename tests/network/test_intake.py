@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ BAD: list[tuple[str, bytes]] = [
     ("missing_field", json.dumps(envelope(payload={"task_id": "task-1"})).encode()),
     ("invalid_field", json.dumps(envelope(payload={"task_id": "no id", "type": "scan"})).encode()),
     ("invalid_field", json.dumps(envelope(payload={"type": "scan", "priority": "urgent"})).encode()),
+    ("invalid_field", json.dumps(envelope(payload={"type": "scan", "not_before": "tomorrow"})).encode()),
     ("unknown_routing_key", json.dumps(envelope(routing_key="task.exploded")).encode()),
     ("unknown_agent", json.dumps(envelope(payload={"type": "scan", "agent_id": "nobody"})).encode()),
     ("unknown_type", json.dumps(envelope(payload={"type": "juggle"})).encode()),
@@ -189,6 +191,16 @@ async def test_what_only_another_worker_can_do_goes_back_for_it(url: str, corner
             job = await other.job()
             assert job is not None
             assert job.task.agent == "bob"
+
+
+async def test_a_task_waits_for_its_time(url: str, corner: Names) -> None:
+    async with post(url, corner) as p:
+        payload = {"task_id": "task-1", "type": "scan", "not_before": "2099-01-01T01:00:00+01:00"}
+        await publish(corner, "task.created", envelope(payload=payload))
+        assert await p.job() is None
+        task = await p.m.get_task("task-1")
+        assert (task.status, task.not_before) == ("pending", datetime(2099, 1, 1, tzinfo=UTC))
+    assert await corner_is_empty(corner)
 
 
 async def test_a_request_to_several_becomes_a_workflow_of_theirs(url: str, corner: Names) -> None:
