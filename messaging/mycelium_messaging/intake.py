@@ -117,11 +117,16 @@ class Intake:
     async def _addressed(self, asked: AskedFor) -> TaskSpec:
         """The task as it is for whom the message names. Raises BadMessage where nobody would do it."""
         spec = asked.spec
-        if not self._does(spec.type) and not await self._others_do(spec.type):
-            raise _unknown(spec.type)
+        if not self._does(spec.type):
+            await self._count_on_others(spec.type, asked.agent)
         if asked.agent is None:
             return spec
         return (await self._roster.addressing([asked.agent]))[asked.agent].on(spec)
+
+    async def _count_on_others(self, kind: str, agent: str | None) -> None:
+        """Raise BadMessage where nobody else does such tasks, not even somebody who is away."""
+        if not await self._roster.others_do(kind, named=agent):
+            raise BadMessage("unknown_type", f"nobody here does tasks of type {kind}")
 
     async def _is_known(self, asked: AskedFor) -> bool:
         """Whether this very message has been taken in before, when there was somebody to do it."""
@@ -149,13 +154,11 @@ class Intake:
     def _does(self, kind: str) -> bool:
         return self._types is None or kind in self._types
 
-    async def _others_do(self, kind: str) -> bool:
-        return await self._roster.others_take(kind) or await self._roster.others_consume(kind)
-
     async def _leave(self, delivery: Delivery, task: Task, refusal: NotClaimable) -> None:
         """Leave a task to others that this worker may not have now: those at the queue, or those at the store."""
         if not self._does(task.type) and not await self._roster.others_consume(task.type):
-            await delivery.ack()  # it waits in the store, and is announced again once in a while
+            log.info("%s waits in the store: %s", task.id, refusal)  # and is announced again once in a while
+            await delivery.ack()
             return
         log.info("%s goes back to its queue: %s", task.id, refusal)
         await anyio.sleep(PAUSE if not self._does(task.type) else LONG_PAUSE)
@@ -214,10 +217,6 @@ class Intake:
         reason, says = (error.reason, error.says) if isinstance(error, BadMessage) else (error.code, str(error))
         if await bury(self._broker, delivery, reason, says):
             self.buried[reason] += 1
-
-
-def _unknown(kind: str) -> BadMessage:
-    return BadMessage("unknown_type", f"nobody here does tasks of type {kind}")
 
 
 def _unforeseen(error: Exception) -> BadMessage:

@@ -193,6 +193,39 @@ async def test_what_only_another_worker_can_do_goes_back_for_it(url: str, corner
             assert job.task.agent == "bob"
 
 
+AWAY: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    ({"metadata": {"executors": ["juggle", "tool"]}}, {}, True),
+    ({"metadata": {"executors": ["*"], "swarm": True}}, {}, True),
+    ({"metadata": {"executors": ["tool"]}}, {}, False),
+    ({}, {}, False),
+    ({}, {"agent_id": "bob"}, True),
+    ({"capabilities": ["circus"]}, {"agent_id": "circus"}, True),
+]
+
+
+@pytest.mark.parametrize(("bob", "payload", "waits"), AWAY)
+async def test_what_an_agent_does_that_is_away_waits_for_it(
+    bob: dict[str, Any], payload: dict[str, Any], waits: bool, url: str, corner: Names
+) -> None:
+    async with post(url, corner, types=["scan"]) as p:
+        await p.m.store_agent_status("bob", "offline", **bob)
+        await publish(corner, "task.created", envelope(payload={"task_id": "task-1", "type": "juggle", **payload}))
+        assert await p.job() is None
+        assert [task.status for task in (await p.m.list_tasks()).records] == ["pending"] * waits
+        assert p.intake.buried == ({} if waits else {"unknown_type": 1})
+    assert await corner_is_empty(corner)
+
+
+async def test_a_worker_that_came_a_moment_ago_is_known(url: str, corner: Names) -> None:
+    async with post(url, corner, types=["scan"]) as p:
+        for number in (1, 2):
+            await publish(corner, "task.created", envelope(id=f"m-{number}", payload={"type": "juggle"}))
+            assert await p.job() is None
+            assert p.intake.buried == {"unknown_type": 1}
+            await p.m.store_agent_status("bob", metadata={"executors": ["juggle"]})
+        assert [task.id for task in (await p.m.list_tasks()).records] == ["m-2"]
+
+
 async def test_a_task_waits_for_its_time(url: str, corner: Names) -> None:
     async with post(url, corner) as p:
         payload = {"task_id": "task-1", "type": "scan", "not_before": "2099-01-01T01:00:00+01:00"}
