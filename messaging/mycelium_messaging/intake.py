@@ -171,6 +171,9 @@ class Intake:
     async def _coordinate(self, envelope: Envelope) -> None:
         addresses = await self._roster.addressing(agents_in(request_in(envelope)))
         wanted = coordination(envelope, addresses)
+        for kind, agent in wanted.work:
+            if not self._does(kind):
+                await self._count_on_others(kind, agent)
         if wanted.when is None:
             await self._m.receive_workflow(wanted.workflow, id=wanted.id)
         else:

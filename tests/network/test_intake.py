@@ -294,6 +294,20 @@ async def test_an_unknown_kind_of_request_is_a_dead_letter(url: str, corner: Nam
         assert letter.headers["x-mycelium-reason"] == "unknown_type"
 
 
+async def test_a_request_with_a_type_that_nobody_does_is_a_dead_letter(url: str, corner: Names) -> None:
+    async with post(url, corner, types=["scan"]) as p:
+        await p.m.store_agent_status("bob", metadata={"executors": ["prompt"]})
+        tasks = [{"id": "one", "type": "scan"}, {"id": "two", "prompt": "Look."}, {"id": "three", "type": "juggle"}]
+        for number in (2, 3):
+            request = {"coordination_id": f"c-{number}", "type": "parallel_execution", "tasks": tasks[:number]}
+            message = envelope(id=f"m-{number}", routing_key="agent.coordination", payload=request)
+            await publish(corner, "agent.coordination", message)
+        letter = await Reader(corner).one(DEAD_LETTERS)
+        assert letter.headers["x-mycelium-reason"] == "unknown_type"
+        assert "juggle" in letter.headers["x-mycelium-says"]
+        assert {task.id for task in (await p.m.list_tasks()).records} == {"c-2.one", "c-2.two"}
+
+
 async def test_a_system_event_is_in_everybodys_log_once_and_sets_triggers_off(url: str, corner: Names) -> None:
     async with post(url, corner) as p:
         await p.m.create_trigger(
