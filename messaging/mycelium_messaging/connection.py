@@ -15,12 +15,12 @@ from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import host_of, trust_of
 from mycelium_messaging.background import background
 from mycelium_messaging.consumer import Consumer
+from mycelium_messaging.declaring import declare
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.errors import BrokerAway
 from mycelium_messaging.link import Link
 from mycelium_messaging.publisher import Publisher
 from mycelium_messaging.refusals import trouble_of
-from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Channel, Cut, Wire, hush_pika
 
 __all__ = ["Broker", "Consumer", "Delivery", "open_broker"]

@@ -13,9 +13,9 @@ import anyio
 from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import address_of
+from mycelium_messaging.declaring import declare
 from mycelium_messaging.errors import BrokerAway
 from mycelium_messaging.refusals import stalled, trouble_of
-from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Cut, Wire, connected
 
 log = logging.getLogger("mycelium.messaging")
