@@ -110,6 +110,12 @@ def request_in(envelope: Envelope) -> Request:
         raise unfit(error, "payload") from None
 
 
+def id_of_request(envelope: Envelope) -> str:
+    """The id under which its sender knows a request, whatever else may be wrong with that."""
+    given = envelope.payload.get("coordination_id")
+    return given if isinstance(given, str) else envelope.id
+
+
 def agents_in(request: Request) -> list[str]:
     """Whom it names, each once."""
     return list(dict.fromkeys(agent for n in range(len(request.tasks)) if (agent := _agent(request, n)) is not None))

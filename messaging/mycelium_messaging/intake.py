@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+from pydantic import JsonValue
 
 from mycelium import Mycelium, MyceliumError
 from mycelium.errors import Conflict, NotClaimable, StoreError
-from mycelium.models import Task, TaskSpec
+from mycelium.models import WORKFLOWS, Task, TaskSpec
 from mycelium.models.trigger import Then, When
 from mycelium.rules import Received
 from mycelium_messaging.asked import AskedFor, asked_for
 from mycelium_messaging.connection import Broker, Delivery
-from mycelium_messaging.coordination import Coordination, agents_in, coordination, request_in
+from mycelium_messaging.coordination import Coordination, agents_in, coordination, id_of_request, request_in
 from mycelium_messaging.envelope import Envelope, parse
 from mycelium_messaging.errors import BadMessage
-from mycelium_messaging.lanes import BY_MESSAGE, SYSTEM
+from mycelium_messaging.lanes import BY_MESSAGE, REJECTED, SYSTEM
+from mycelium_messaging.letter import SAYS_CHARS
 from mycelium_messaging.letters import bury
 from mycelium_messaging.names import AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE, STORE
-from mycelium_messaging.outgoing import store_of
+from mycelium_messaging.outgoing import COORDINATED, store_of
 from mycelium_messaging.roster import Roster
 
 log = logging.getLogger("mycelium.messaging")
@@ -169,6 +171,25 @@ class Intake:
         await self._take(delivery, COORDINATION_INTAKE, self._coordinate)
 
     async def _coordinate(self, envelope: Envelope) -> None:
+        try:
+            await self._begin(envelope)
+        except StoreError:
+            raise
+        except MyceliumError as error:
+            await self._reject(envelope, error)
+            raise
+
+    async def _reject(self, envelope: Envelope, error: MyceliumError) -> None:
+        """Have whoever sent the request hear of that, once, as they hear of everything else: from the log."""
+        reason, says = _why(error)
+        data: dict[str, JsonValue] = {
+            COORDINATED: id_of_request(envelope),
+            "message_id": envelope.id,
+            "error": {"error": says[:SAYS_CHARS], "code": reason},
+        }
+        await self._m.receive_event(WORKFLOWS, REJECTED, data, message_id=f"{REJECTED}:{envelope.id}")
+
+    async def _begin(self, envelope: Envelope) -> None:
         addresses = await self._roster.addressing(agents_in(request_in(envelope)))
         wanted = coordination(envelope, addresses)
         for kind, agent in wanted.work:
@@ -217,9 +238,14 @@ class Intake:
 
     async def _bury(self, delivery: Delivery, error: MyceliumError) -> None:
         """Put a message with the dead letters; where it is lost on the way, it comes again and is put there then."""
-        reason, says = (error.reason, error.says) if isinstance(error, BadMessage) else (error.code, str(error))
+        reason, says = _why(error)
         if await bury(self._broker, delivery, reason, says):
             self.buried[reason] += 1
+
+
+def _why(error: MyceliumError) -> tuple[str, str]:
+    """The code and the words for what keeps a message from being taken in."""
+    return (error.reason, error.says) if isinstance(error, BadMessage) else (error.code, str(error))
 
 
 def _unforeseen(error: Exception) -> BadMessage:
