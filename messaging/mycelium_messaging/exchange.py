@@ -29,12 +29,15 @@ class BrokerExchange:
                 under_way[message.message_id] = self._publish(message)
             except Exception as error:  # noqa: BLE001 - it is told, when all others have been confirmed
                 refused[message.message_id] = error
-        settled = await asyncio.gather(*under_way.values(), return_exceptions=True)
-        for key, outcome in zip(under_way, settled, strict=True):
-            if isinstance(outcome, Exception):
-                refused[key] = outcome
-            elif outcome is not None:
-                raise outcome
+        try:
+            for key, settled in under_way.items():
+                try:
+                    await settled
+                except Exception as error:  # noqa: BLE001 - as above
+                    refused[key] = error
+        finally:
+            for settled in under_way.values():
+                settled.cancel()  # what is not told by now never will be
         return refused
 
     def _publish(self, message: Outgoing) -> asyncio.Future[None]:

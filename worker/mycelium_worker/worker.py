@@ -80,7 +80,7 @@ class Worker:
         """Take nothing more; what runs has `drain_seconds` to end, then it is given back."""
         self._stopping.set()
         self._feeds.end()
-        for taking in list(self._taking):
+        for taking in self._taking:
             taking.cancel()
 
     def hurry(self) -> None:
@@ -107,39 +107,44 @@ class Worker:
         return self.tally
 
     async def _slot(self, once: bool, until_empty: bool) -> None:
-        """Do one job after another."""
+        late: Job | None = None
+        with anyio.CancelScope() as taking:  # one for all jobs: it is cancelled once, at the end
+            late = await self._jobs(taking, once, until_empty)
+        if late is not None:
+            await self._doer.give_back(late)
+
+    async def _jobs(self, taking: anyio.CancelScope, once: bool, until_empty: bool) -> Job | None:
+        """Do one job after another. The one that came when the worker was to stop, if there is one."""
         while (feed := await self._feeds.next()) is not None:
             rung = feed.rung
-            job = await self._take(feed)
+            job = await self._take(feed, taking)
             if job is None:
                 self._feeds.close(feed, rung)
                 continue
             if self.stopping:
-                await self._doer.give_back(job)
-                return
+                return job
             self._feeds.wake()  # there may be more where this came from
             self._tell(await self._doer.do(job))
             if once:
                 self.stop()
             elif until_empty:
                 self._feeds.open_all()  # others may be ready by what this one came to
+        return None
 
-    async def _take(self, feed: Feed) -> Job | None:
-        """The feed's next job; None where there is none, or when the worker stops."""
+    async def _take(self, feed: Feed, taking: anyio.CancelScope) -> Job | None:
+        """The feed's next job; None where there is none. Cancelled when the worker stops meanwhile."""
+        self._taking.add(taking)
+        feed.looking += 1
         try:
-            with anyio.CancelScope() as taking:
-                self._taking.add(taking)
-                feed.looking += 1
-                try:
-                    job = await feed.source.take()
-                finally:
-                    feed.looking -= 1
-                    self._taking.discard(taking)
-                feed.recover()
-                return job
+            job = await feed.source.take()
         except Exception as error:  # noqa: BLE001  the boundary to sources: one that fails is asked again
             feed.stumble(error)
-        return None
+            return None
+        finally:
+            feed.looking -= 1
+            self._taking.discard(taking)
+        feed.recover()
+        return job
 
     def _tell(self, outcome: Outcome) -> None:
         self.tally.count(outcome)
