@@ -57,7 +57,7 @@ class SmallToolbox:
         self._client = client
         self.dead = False
 
-    async def tools(self) -> Sequence[Tool]:
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
         listed = (await self._client.list_tools()).tools
         return [Tool(f"small_{each.name}", each.description or "", {}, "small", each.name) for each in listed]
 

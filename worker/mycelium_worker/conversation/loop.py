@@ -126,7 +126,7 @@ class _Conversation:
 
     async def _tools_now(self) -> Sequence[Tool]:
         # Where all servers are down, those tools are named that the conversation knows: it refers to them.
-        return (await self._attempt.toolbox.tools() or self._tools) if self._brief.tools else ()
+        return (await self._attempt.toolbox.tools(soon=True) or self._tools) if self._brief.tools else ()
 
     async def _step(self) -> Ended | None:
         """One turn and what follows from it; how the conversation has ended, if it has."""

@@ -99,9 +99,9 @@ class Link:
         self._over.set()
         self._restart("is being ended")
 
-    async def tools(self) -> Sequence[Tool]:
-        """What it offers now; nothing while it is down."""
-        with anyio.move_on_after(self._start_seconds):
+    async def tools(self, patience: float = math.inf) -> Sequence[Tool]:
+        """What it offers now; nothing while it is down. `patience` are seconds for its first start."""
+        with anyio.move_on_after(min(self._start_seconds, patience)):
             await self._tried.wait()
         if (up := self._up) is not None and not self._list.is_fresh:
             try:
@@ -114,6 +114,11 @@ class Link:
     def why_down(self) -> str | None:
         """Why it is down, if it is: the end of a sentence that begins with it."""
         return None if self._up is not None else self._why_down
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has neither answered nor been given up since it was first started."""
+        return not self._tried.is_set()
 
     @property
     def known(self) -> Sequence[Tool]:
