@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,7 @@ async def open_worker(
         presence = await stack.enter_async_context(present(client, plan.capabilities, said))
         # After the presence, so that it has the last word: the tools' own server works under the same name.
         toolbox = await stack.enter_async_context(
-            lazily(lambda: _open_toolbox(settings, servers or _own_servers(config, plan, client)))
+            lazily(lambda: _open_toolbox(settings, servers or _own_servers(config, settings, plan, client)))
         )
         worker = Worker(
             client,
@@ -243,12 +243,20 @@ def _servers_of_file(settings: Settings) -> Sequence[ServerSpec]:
     return read_servers(settings.worker.mcp_file)
 
 
-def _own_servers(config: Configuration, plan: Plan, client: Mycelium) -> Sequence[ServerSpec]:
+def _own_servers(config: Configuration, settings: Settings, plan: Plan, client: Mycelium) -> Sequence[ServerSpec]:
     """The store as the worker's agent sees it, and the workbench in this folder."""
     from mycelium_worker.servers.spec import default_servers
 
     url = _whole_url(config, plan, client)
-    return default_servers(server_command(), backend=url, agent=client.agent, root=Path.cwd())
+    unlisted = () if settings.tools == "all" else _unlisted()
+    return default_servers(server_command(), backend=url, agent=client.agent, root=Path.cwd(), unlisted=unlisted)
+
+
+def _unlisted() -> Iterable[str]:
+    """The tools of the store that models are not told of: more than the core and a word to people is seldom needed."""
+    from mycelium_tools.profiles import ALL, FOR_MODELS
+
+    return {tool.name for tool in ALL} - {tool.name for tool in FOR_MODELS}
 
 
 def _whole_url(config: Configuration, plan: Plan, client: Mycelium) -> str:

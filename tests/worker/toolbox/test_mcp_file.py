@@ -244,7 +244,10 @@ def outcome(file: Path) -> tuple[tuple[StdioServer | HttpServer, ...], InvalidMc
 def test_by_default_there_are_the_store_and_the_workbench(tmp_path: Path) -> None:
     store, bench = default_servers("/bin/mycelium", backend="redis://:secret@h/0", agent="worker-1", root=tmp_path)
     assert store == StdioServer(
-        "coordination", "/bin/mycelium", ("serve", "--agent", "worker-1"), {"MYCELIUM_BACKEND": "redis://:secret@h/0"}
+        "coordination",
+        "/bin/mycelium",
+        ("serve", "--tools", "all", "--agent", "worker-1"),
+        {"MYCELIUM_BACKEND": "redis://:secret@h/0"},
     )
     assert bench == StdioServer("workbench", "/bin/mycelium", ("workbench", "--root", str(tmp_path)))
     assert "secret" not in repr(store)

@@ -70,6 +70,11 @@ class _Pool(Toolbox):
         self._nothing_runs = anyio.Event()
 
     async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
+        unlisted = {link.name: link.server.unlisted for link in self._links.values()}
+        return [tool for tool in await self._all_tools(soon=soon) if tool.own_name not in unlisted[tool.server]]
+
+    async def _all_tools(self, *, soon: bool = False) -> Sequence[Tool]:
+        """As `tools`, and those that are in no list."""
         began = self._start()
         patience = began + SOON - anyio.current_time() if soon else math.inf
         there = await self._ask_all(max(0.0, patience))
@@ -105,7 +110,7 @@ class _Pool(Toolbox):
         own = self._names.meant(name)
         for soon in (True, False):
             if own is None:
-                await self.tools(soon=soon)
+                await self._all_tools(soon=soon)
                 own = self._names.meant(name)
         if own is not None:
             reply = await self._links[own[0]].call(
@@ -113,7 +118,7 @@ class _Pool(Toolbox):
             )
             if reply is not None:
                 return reply
-        tools = await self.tools()
+        tools = await self._all_tools()
         down = [f"The server {link.name!r} {link.why_down}." for link in self._links.values() if link.why_down]
         return failed(" ".join([_no_such_tool(name, tools), *down]), again=bool(down))
 
