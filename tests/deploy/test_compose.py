@@ -16,7 +16,9 @@ import anyio
 import pytest
 import typer
 import yaml
+from mcp import Client, StdioServerParameters
 
+from mycelium import Mycelium
 from mycelium.settings import settings
 from mycelium_server.cli.app import app
 from tests.support.processes import MYCELIUM, PATIENCE
@@ -135,6 +137,44 @@ def test_workers_come_after_what_they_need_and_have_time_to_end() -> None:
     drain = float(example()["MYCELIUM_WORKER_DRAIN_SECONDS"])
     assert float(worker["stop_grace_period"].removesuffix("s")) > drain
     assert all("healthcheck" in SERVICES[name] for name in ("rabbitmq", "redis"))
+
+
+def test_a_server_is_started_by_its_client_only() -> None:
+    server = SERVICES["server"]
+    assert server["profiles"] == ["server"]
+    assert "restart" not in server
+    assert server["healthcheck"] == {"disable": True}  # the image's asks for a worker
+    assert not [name for name, service in SERVICES.items() if "server" in service.get("depends_on", {})]
+
+
+def started_by_clients() -> list[list[str]]:
+    """The commands of clients in the documentation, from `docker` on."""
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    (config,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (entry,) = json.loads(config)["mcpServers"].values()
+    (line,) = re.findall(r"claude mcp add \S+ -- (.*)", page)
+    return [[entry["command"], *entry["args"]], shlex.split(line)]
+
+
+def test_clients_are_told_to_start_the_server() -> None:
+    for words in started_by_clients():
+        assert words[:3] == ["docker", "compose", "--file"]
+        assert Path(words[3]).relative_to("/opt/mycelium") == (DEPLOY / "docker-compose.yml").relative_to(ROOT)
+        assert words[4:] == ["run", "--rm", "-T", "server"]
+
+
+async def test_a_client_finds_the_workers_tasks_through_the_servers_command(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    command = SERVICES["server"]["command"]
+    server = StdioServerParameters(
+        command=MYCELIUM, args=command, env={"MYCELIUM_BACKEND": url, "MYCELIUM_TOOLS": "core"}
+    )
+    with anyio.fail_after(PATIENCE):
+        async with Mycelium.open(url, agent="ada") as m, Client(server) as client:
+            task = await m.create_task("echo")
+            reply = await client.call_tool("get_task", {"task_id": task.id})
+    assert not reply.is_error
+    assert task.id in str(reply.content)
 
 
 def test_stores_are_kept_and_only_this_machine_reaches_them() -> None:
