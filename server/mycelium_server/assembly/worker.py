@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mycelium import Mycelium, MyceliumError
 from mycelium.client.base import checked
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mycelium_worker.servers.spec import ServerSpec
     from mycelium_worker.source import Source
     from mycelium_worker.toolbox import Toolbox
+
+
+BROKER_AWAY: Final = "broker_unavailable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +77,20 @@ class Assembled:
         if self.broker is None:
             return None
         trouble = self.broker.trouble
-        if trouble is not None and trouble.code != "broker_unavailable" and not self.worker.running:
-            return trouble if all(source.empty for source in self.worker.sources if source.connected) else None
+        if trouble is not None and trouble.code != BROKER_AWAY:
+            return trouble if self._has_nothing_else else None
         return self.model_trouble if self.worker.sources[0].empty else None
+
+    @property
+    def alone(self) -> MyceliumError | None:
+        """Why there is no broker at present, once there is nothing to do without it. It may come back at any time."""
+        trouble = None if self.broker is None else self.broker.trouble
+        return trouble if trouble is not None and trouble.code == BROKER_AWAY and self._has_nothing_else else None
+
+    @property
+    def _has_nothing_else(self) -> bool:
+        """Whether all is done that can be done without the broker."""
+        return not self.worker.running and all(source.empty for source in self.worker.sources if source.connected)
 
     @property
     def model_trouble(self) -> InvalidConfig | None:
