@@ -7,6 +7,10 @@ BIN := .venv/bin
 # A worker that is done takes tests from one that is not; more than eight would only start more servers at once.
 SIDE_BY_SIDE := -n auto --maxprocesses 8 --dist worksteal
 
+# Hundreds of processes are started by the tests. Each would compile all modules anew where the environment forbids
+# to keep what came of it, as that of many container images does.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test soak check formatting lint types imports format bench docs hooks pin clean venv-run venv-dev servers
 

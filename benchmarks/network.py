@@ -38,7 +38,7 @@ from tests.support.rabbitmq import Names, RabbitMissing, RabbitServer, rabbit_se
 from tests.support.redis import RedisMissing, RedisServer, redis_server
 
 WARMING: Final = 500
-STORES: Final = ("memory", "sqlite", "redis")
+STORES: Final = ("sqlite", "redis")
 JOBS: Final = 5_000
 """In a round."""
 ROUNDS: Final = 3

@@ -10,6 +10,13 @@ from tests.support.rabbitmq import Names, RabbitMissing, RabbitServer, rabbit_se
 from tests.support.redis import RedisMissing, RedisServer, redis_server
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Half as many processes again as there are cores: a third of its time, each waits for others or for a moment."""
+    cores = yield
+    return cores + cores // 2
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """The one event loop the project supports."""

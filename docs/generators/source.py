@@ -33,10 +33,10 @@ def trees() -> list[ast.Module]:
     return [ast.parse(file.read_text(encoding="utf-8")) for file in files]
 
 
-def calls() -> Iterator[ast.Call]:
+@cache
+def calls() -> list[ast.Call]:
     """Every call in Mycelium's own code."""
-    for tree in trees():
-        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [node for tree in trees() for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def attribute_docs(cls: type) -> dict[str, str]:

@@ -17,6 +17,13 @@ EVENTS_INTAKE: Final = "system_events.intake"
 """What only our own workers read, so that they and others, who read the queue without `intake`, both get all."""
 DEAD_LETTERS: Final = "dead_letters"
 
+PASSING: Final = "mycelium-demo-"
+"""What the prefix begins with of queues that one run has for itself, and takes away at its end.
+
+They go by themselves some hours after a run that was killed. The name says so, since every process that takes part in
+it has to declare the same.
+"""
+
 STORE: Final = "x-mycelium-store"
 """The header that names the store from whose log a message comes."""
 
@@ -55,6 +62,11 @@ def dead_letter_queue(settings: RabbitMQ) -> str:
 
 def dead_letter_exchange(settings: RabbitMQ) -> str:
     return f"{settings.queue_prefix}.{DEAD_LETTERS}"
+
+
+def is_passing(settings: RabbitMQ) -> bool:
+    """Whether exchanges and queues are there for one run only."""
+    return settings.queue_prefix.startswith(PASSING)
 
 
 def is_bound(suffix: str, routing_key: str) -> bool:

@@ -41,6 +41,8 @@ END_WITHIN: Final = 5.0
 """Seconds for what is left to be sent at the end."""
 LEAD: Final = timedelta(seconds=60)
 """What was told for so long before anybody relayed for the first time goes out, too: the team was just starting."""
+REMINDED: Final = "reminded"
+"""What stands among the cursors: 0 while a round of reminders is under way, which another relay begins anew, else 1."""
 REST: Final = 2.0
 """Seconds for which a lane rests whose messages the broker does not take."""
 
@@ -137,11 +139,14 @@ class Relay:
             await anyio.sleep(GATHERING)
 
     async def _begin(self) -> None:
-        """Go on where the last one was; where there was none, with what was told just now, and the tasks of before."""
+        """Go on where the last one was; where there was none, with what was told just now, and the tasks of before.
+
+        Where the last one died within a round of reminders, another is begun.
+        """
         cursors, since = self._turn.cursors, datetime.now(UTC) - LEAD
         start = await last_before(self._m, since, within=1)
         self._paces = {name: Pace(lane, (cursors or {}).get(name, start)) for name, lane in LANES.items()}
-        if cursors is None:
+        if cursors is None or not cursors.get(REMINDED, 1):
             self._reminder.remind(since)
         await self._save()  # before the broker is there: what is told from now on goes out, whoever relays then
         self._begun = True
@@ -217,7 +222,8 @@ class Relay:
         return True
 
     async def _save(self) -> None:
-        await self._turn.save({name: pace.cursor for name, pace in self._paces.items()})
+        cursors = {name: pace.cursor for name, pace in self._paces.items()}
+        await self._turn.save({**cursors, REMINDED: int(self._reminder.between_rounds)})
 
     async def _end(self) -> None:
         """Send what is there to be sent, and leave the rest to others."""
@@ -225,6 +231,8 @@ class Relay:
             try:
                 while self._begun and self._turn.mine and await self.step():
                     pass
+                if self._begun and self._turn.mine:
+                    await self._save()  # a round of reminders may have ended without any event
                 await self._turn.leave()
             except MyceliumError as error:
                 log.info("the relay was not handed over: %s", error)

@@ -30,6 +30,11 @@ class Reminder:
         """Begin a round now, with the tasks that have been there since before that time."""
         self._until, self._cursor, self._round = until, None, self._round + 1
 
+    @property
+    def between_rounds(self) -> bool:
+        """Whether every round that was begun has come to its end."""
+        return self._until is None
+
     async def due(self) -> list[Outgoing]:
         """What is to be announced again now; mostly nothing."""
         if self._until is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import anyio
@@ -62,3 +63,8 @@ class MessageSource:
     @property
     def connected(self) -> bool:
         return self._broker.connected
+
+    @property
+    def buried(self) -> Mapping[str, int]:
+        """How many messages were bad, tasks or not, by reason."""
+        return self._intake.buried

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from mycelium.settings.network import RabbitMQ
-from mycelium_messaging.refusals import NOT_FOUND, PRECONDITION_FAILED, Difference, difference_in, trouble_of
+from mycelium_messaging.differences import Difference, difference_in
+from mycelium_messaging.refusals import NOT_FOUND, PRECONDITION_FAILED, trouble_of
 from mycelium_messaging.topology import Exchange, Queue, declare, topology_of
 from mycelium_messaging.wire import Cut, Wire, connected, hush_pika
 
@@ -56,7 +57,7 @@ async def _exchange(wire: Wire, exchange: Exchange) -> Standing:
     channel = await wire.open_channel()
     try:
         await channel.has_exchange(exchange.name)
-        await channel.declare_exchange(exchange.name, exchange.kind)
+        await channel.declare_exchange(exchange.name, exchange.kind, auto_delete=exchange.passing)
     except Cut as cut:
         if cut.code == NOT_FOUND:
             return standing("missing")

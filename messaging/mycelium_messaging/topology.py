@@ -8,17 +8,24 @@ from typing import Any, Final
 
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging import names
-from mycelium_messaging.refusals import PRECONDITION_FAILED, differing
+from mycelium_messaging.differences import differing
+from mycelium_messaging.refusals import PRECONDITION_FAILED
 from mycelium_messaging.wire import Channel, Cut, Wire
 
 DEAD_LETTERS_MAX: Final = 100_000
 """How many dead letters are kept; the oldest give way, since nobody would ever hear of a refused one."""
 
+UNUSED_MAX: Final = 6 * 3600 * 1000
+"""Milliseconds that a run's own queues stay which nobody reads or declares: longer than any such run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
+    """One exchange; one that is `passing` goes with its last queue."""
+
     name: str
     kind: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +52,26 @@ class Topology:
 
 def topology_of(settings: RabbitMQ) -> Topology:
     """What these settings ask for."""
-    exchange, letters = settings.exchange, names.dead_letter_exchange(settings)
+    exchange, letters, passing = settings.exchange, names.dead_letter_exchange(settings), names.is_passing(settings)
     queues = [
         Queue(names.queue(settings, suffix), exchange, bindings, _arguments(settings, suffix))
         for suffix, bindings in names.BINDINGS.items()
     ]
-    buried = {"x-queue-type": settings.queue_type, "x-max-length": DEAD_LETTERS_MAX, "x-overflow": "drop-head"}
+    buried = {**_nature(settings), "x-max-length": DEAD_LETTERS_MAX, "x-overflow": "drop-head"}
     return Topology(
-        [Exchange(exchange, "topic"), Exchange(letters, "topic")],
+        [Exchange(exchange, "topic", passing), Exchange(letters, "topic", passing)],
         [*queues, Queue(names.dead_letter_queue(settings), letters, ["#"], buried)],
     )
 
 
+def _nature(settings: RabbitMQ) -> dict[str, Any]:
+    """What all queues have in common."""
+    return {"x-queue-type": settings.queue_type, **({"x-expires": UNUSED_MAX} if names.is_passing(settings) else {})}
+
+
 def _arguments(settings: RabbitMQ, suffix: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {
-        "x-queue-type": settings.queue_type,
+        **_nature(settings),
         "x-message-ttl": settings.message_ttl_seconds * 1000,
         "x-max-length": settings.max_length,
         "x-overflow": "reject-publish",
@@ -91,7 +103,7 @@ async def declare(wire: Wire, settings: RabbitMQ) -> None:
 
 async def _declare(channel: Channel, topology: Topology) -> None:
     for exchange in topology.exchanges:
-        await channel.declare_exchange(exchange.name, exchange.kind)
+        await channel.declare_exchange(exchange.name, exchange.kind, auto_delete=exchange.passing)
     for queue in topology.queues:
         await channel.declare_queue(queue.name, queue.arguments)
         for key in queue.bindings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final, cast
 
@@ -107,11 +108,24 @@ def fire_on_time(view: View, trigger_id: str, *, id: str) -> Change[int]:
         draft.event(TRIGGERS, "trigger.missed", None, trigger_id=trigger.id, at=at, next_at=next_at, status=status)
     draft.put(trigger := trigger.changed(next_at=following, status=status, updated_at=view.now))
     left = None if trigger.times is None else max(0, trigger.times - trigger.fired)
-    for number, tick in enumerate(ticks[:left]):
-        at = tick.isoformat()
-        cause = Cause(id=at, about={"kind": "schedule", "time": at, "late": view.now - tick > LATE})
-        trigger = _fired(draft, trigger, cause, id=f"{id}-{number}" if number else id)
+    causes = {f"{id}-{number}" if number else id: _cause(tick, view.now) for number, tick in enumerate(ticks[:left])}
+    _read_made(draft, trigger, causes)
+    for each, cause in causes.items():
+        trigger = _fired(draft, trigger, cause, id=each)
     return draft.change(trigger.fired - before)
+
+
+def _cause(tick: datetime, now: datetime) -> Cause:
+    at = tick.isoformat()
+    return Cause(id=at, about={"kind": "schedule", "time": at, "late": now - tick > LATE})
+
+
+def _read_made(draft: Draft, trigger: Trigger, causes: Mapping[str, Cause]) -> None:
+    """Read in one journey whether there already is what these would make, since each will be asked for by itself."""
+    if trigger.then.task is not None:
+        draft.read_by_idempotency_key([_key(trigger, cause) for cause in causes.values()])
+    else:
+        draft.read(Workflow, [f"w-{id}" for id in causes])
 
 
 def fire_on_statistic(view: View, trigger_id: str, value: float, *, id: str) -> Change[bool]:
@@ -168,7 +182,7 @@ def _made(draft: Draft, trigger: Trigger, cause: Cause, *, id: str) -> dict[str,
     """Create the task or the workflow; which one it was."""
     hops = cause.hops + 1
     if trigger.then.task is not None:
-        key = f"trigger:{trigger.id}:{cause.id}"[:256]
+        key = _key(trigger, cause)
         spec = bound(task_for(trigger.then.task, cause)).model_copy(update={"idempotency_key": key})
         add_task(draft, spec, id=f"t-{id}", created_by=trigger.created_by, hops=hops)
         return {"task_id": f"t-{id}"}
@@ -180,6 +194,11 @@ def _made(draft: Draft, trigger: Trigger, cause: Cause, *, id: str) -> dict[str,
     )  # fmt: skip
     declare(draft, workflow, spec.tasks)
     return {"workflow_id": workflow.id}
+
+
+def _key(trigger: Trigger, cause: Cause) -> str:
+    """What makes sure that this cause creates one task."""
+    return f"trigger:{trigger.id}:{cause.id}"[:256]
 
 
 def task_for(template: TaskSpec, cause: Cause) -> TaskSpec:

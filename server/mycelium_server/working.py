@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ async def _work(config: Configuration, settings: Settings, plan: Plan, manner: M
             signals.reach(assembled.worker)
             _spare_the_collector()
             hopeless = await _run(assembled, manner, settings.rabbitmq.connection_timeout_seconds * TRIES)
-        _say(f"Ended: {_counts(assembled.worker.tally)}.")
+        _tell_end(assembled.worker, as_json=manner.as_json)
     if hopeless is not None:
         tell(hopeless, as_json=manner.as_json)
         return USAGE if isinstance(hopeless, InvalidInput) else STORE
@@ -188,6 +189,21 @@ def _in_log(outcome: Outcome) -> None:
         "%s %s (%s, attempt %d) after %.2f s%s",
         outcome.ended, outcome.task_id, outcome.type, outcome.attempt, outcome.seconds, why,
     )  # fmt: skip
+
+
+def _tell_end(worker: Worker, *, as_json: bool) -> None:
+    """Say what all of it came to; to programs, which have counted the outcomes, what else became of messages."""
+    buried = worker.buried
+    if as_json and buried:
+        print_json({"dead_letters": dict(buried)}, indent=None)
+    said = f" {_burials(buried)}" if buried else ""
+    _say(f"Ended: {_counts(worker.tally)}.{said}")
+
+
+def _burials(buried: Counter[str]) -> str:
+    count, reasons = buried.total(), ", ".join(f"{reason} {times}" for reason, times in buried.most_common())
+    became = "message became a dead letter" if count == 1 else "messages became dead letters"
+    return f"{count} {became} ({reasons})."
 
 
 def _counts(tally: Tally) -> str:

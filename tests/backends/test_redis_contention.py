@@ -12,6 +12,7 @@ from mycelium import Mycelium
 from mycelium.errors import Conflict
 from mycelium.models import Agent, ClaimRequest, Task
 from mycelium.rules import Change, NewEvent, View
+from mycelium_backends.redis import committer
 from mycelium_backends.redis.committer import TRIES
 from tests.backends.redis_store import opened
 from tests.support.redis import RedisServer
@@ -53,10 +54,16 @@ def meets(other: Faster, *, times: int) -> Callable[[View], Change[None]]:
 
 
 @pytest.fixture
+def _without_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - a fixture
+    monkeypatch.setattr(committer, "LONGEST_PAUSE", 0.001)
+
+
+@pytest.fixture
 def url(redis: RedisServer) -> str:
     return redis.url(f"faster-{uuid4().hex[:8]}")
 
 
+@pytest.mark.usefixtures("_without_long_pauses")
 async def test_a_change_that_is_always_overtaken_ends_in_a_conflict_with_nothing_of_it_stored(url: str) -> None:
     async with opened(url) as m:
         await m.store_agent_status("eve")
@@ -78,6 +85,7 @@ async def test_a_change_that_is_overtaken_many_times_is_made_once(url: str) -> N
         assert [event.data for event in await log(m) if event.type == "met"] == [{"n": TRIES // 4}]
 
 
+@pytest.mark.usefixtures("_without_long_pauses")
 async def test_a_claim_that_is_always_overtaken_ends_in_a_conflict_and_leaves_the_task_ready(url: str) -> None:
     async with opened(url) as m:
         task = await m.create_task("x")

@@ -8,6 +8,10 @@ import pytest
 from anyio import to_thread
 
 from mycelium import Mycelium
+from mycelium_messaging.differences import Difference
+from mycelium_messaging.letter import Letter
+from mycelium_messaging.survey import Standing
+from mycelium_server.cli.broker import of_letters, of_topology
 from tests.cli.conftest import Command, Said
 from tests.support.rabbitmq import Names
 
@@ -104,7 +108,9 @@ def test_a_queue_without_durability_differs(command: Command, corner: Names) -> 
     assert [each["argument"] for each in tasks["differences"]] == ["durable"]
 
 
-def test_a_broker_that_is_away_or_refuses(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_is_away_or_refuses(
+    command: Command, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("RABBITMQ_PASSWORD", "sesame-7")
     for words in (["topology"], ["dead-letters"]):
         line = command.fail(3, *words)
@@ -113,6 +119,7 @@ def test_a_broker_that_is_away_or_refuses(command: Command, monkeypatch: pytest.
     monkeypatch.setenv("RABBITMQ_PORT", "1")
     for words in (["topology"], ["topology", "--declare"], ["dead-letters", "replay", "--all"]):
         assert command.fail(3, *words).startswith("broker_unavailable:")
+    assert "Trying again" not in caplog.text
 
 
 def test_letters_stay_where_they_are_until_they_are_replayed_or_dropped(command: Command, corner: Names) -> None:
@@ -148,8 +155,34 @@ def test_what_is_asked_for_must_be_clear_and_there(command: Command) -> None:
     assert "not clear" in command.fail(2, "dead-letters", "replay", "m-1", "--all")
     assert "not clear" in command.fail(2, "dead-letters", "show")
     assert "no action" in command.fail(2, "dead-letters", "burn")
+    assert "mycelium dead-letters show m-1" in command.fail(2, "dead-letters", "list", "m-1")
     for action in ("show", "replay", "drop"):
         assert command.fail(1, "dead-letters", action, "m-1").startswith("not_found:")
+
+
+def test_people_read_below_the_table_what_differs_and_what_to_do() -> None:
+    differs = Difference("q.agent_tasks", "x-max-length", "7", "9", "")
+    found = [
+        Standing("q.agent_tasks", "quorum", ["task.created"], True, "differs", 0, 0, [differs]),
+        *[Standing(f"q.{name}", "quorum", ["#"], True, "missing") for name in ("one", "two")],
+    ]
+    listing = of_topology(found)
+    assert listing.for_people is not None
+    assert not any(row[6] or row[7] for row in listing.for_people)
+    differs_line, missing_line = listing.more.splitlines()
+    assert differs_line.startswith("q.agent_tasks: x-max-length is 9 there, and 7 here. It is empty: delete it")
+    assert missing_line == "`mycelium topology --declare` makes what is missing."
+
+
+def test_people_read_how_many_letters_there_are_and_what_was_done_with_them() -> None:
+    letters = [Letter(id=f"m-{number}", reason="expired", queue="q", routing_key="task.created") for number in range(3)]
+    assert of_letters(letters, 3).more == "3 expired."
+    assert of_letters(letters, 3, limit=1).more == "1 of 3 letters are shown. 3 expired."
+    assert of_letters(letters, 9).more == "3 of 9 letters are shown. Of the first 3: 3 expired."
+    assert of_letters(letters, 3, done="Dropped: ").more == "Dropped: 3 expired."
+    assert of_letters(letters, 3).for_people == [
+        (f"m-{number}", "expired", "", "", "", "", "", "") for number in range(3)
+    ]
 
 
 def test_letters_where_nothing_is_declared(command: Command) -> None:

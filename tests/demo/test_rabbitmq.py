@@ -1,13 +1,17 @@
 """The demo over a real RabbitMQ: the worker's tasks travel there, and nothing is left behind."""
 
+import os
+import signal
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
 
 from mycelium import Mycelium
-from tests.demo.running import arguments, demo_running, environment, write_project
+from tests.demo.running import Demo, arguments, demo_running, environment, write_project
 from tests.demo.test_worker import ANALYSES, analyses
 from tests.support.processes import MYCELIUM
 from tests.support.rabbitmq import RabbitServer
@@ -25,10 +29,30 @@ def queues_of_demos(server: RabbitServer) -> list[str]:
     return [name for name in found if name.startswith("mycelium-demo-")]
 
 
+def staying(server: RabbitServer) -> list[str]:
+    """The demos' exchanges and queues that would be there for ever if nobody deleted them."""
+    queues = server.control("-q", "list_queues", "name", "arguments").splitlines()
+    exchanges = server.control("-q", "list_exchanges", "name", "auto_delete").splitlines()
+    found = [line for line in queues if "x-expires" not in line] + [line for line in exchanges if "true" not in line]
+    return [line for line in found if line.startswith("mycelium-demo-")]
+
+
+@contextmanager
+def held(demo: Demo) -> Generator[None]:
+    """The demo does not come to its end meanwhile, however long looking at its queues takes."""
+    os.kill(demo.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(demo.process.pid, signal.SIGCONT)
+
+
 async def test_the_workers_tasks_and_answers_go_over_the_broker(tmp_path: Path, rabbitmq: RabbitServer) -> None:
     async with demo_running(tmp_path, 0, MYCELIUM_DEMO_RABBITMQ=url_of(rabbitmq)) as demo:
         await demo.until("task.started", "worker")
-        assert queues_of_demos(rabbitmq)
+        with held(demo):
+            assert queues_of_demos(rabbitmq)
+            assert not staying(rabbitmq)
         code, said = await demo.ended()
         assert code == 0, said
         assert [task.status for task in await analyses(demo)] == ["completed"] * ANALYSES

@@ -69,6 +69,18 @@ async def test_a_worker_whose_tools_do_not_start_is_not_waited_for(tmp_path: Pat
     assert "| Python files | 9 |" in demo.report
 
 
+async def test_a_model_whose_package_is_missing_does_not_hinder_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "sitecustomize.py").write_text("import sys; sys.modules['openai'] = None\n")
+    model = {"MYCELIUM_WORKER_PROVIDER": "openai", "MYCELIUM_OPENAI_API_KEY": "none"}
+    async with demo_running(tmp_path, pace=0, PYTHONPATH=str(tmp_path / "without"), **model) as demo:
+        code, said = await demo.ended()
+        assert {task.status for task in await analyses(demo)} == {"completed"}
+    assert code == 0, said
+    (log,) = tmp_path.glob("**/worker.log")
+    assert "pip install 'mycelium-mcp[openai]'" in log.read_text()
+
+
 async def test_without_a_worker_that_can_live_the_report_says_what_is_missing(tmp_path: Path) -> None:
     broken = tmp_path / "broken" / "mycelium_worker"
     broken.mkdir(parents=True)

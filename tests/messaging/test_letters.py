@@ -8,7 +8,6 @@ import anyio
 import pika
 import pytest
 
-from mycelium_messaging import letters as letters_module
 from mycelium_messaging import link
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.delivery import Delivery
@@ -20,6 +19,7 @@ from mycelium_messaging.letters import (
     drop_letters,
     find_letters,
     list_letters,
+    queue,
     replay_letters,
 )
 from tests.messaging.test_connection import PATIENCE, comes_true, connected, publish, taken, waiting
@@ -267,7 +267,7 @@ async def test_a_letter_is_found_and_dropped_however_many_there_are(
         for number in range(30):
             await broker.publish(corner.queue("dead_letters"), b"{}", message_id=str(number), exchange="")
         for name, few in (("IN_SIGHT", 10), ("MOST", 20)):  # the number that a consumer may have at once, too
-            monkeypatch.setattr(letters_module, name, few)
+            monkeypatch.setattr(queue, name, few)
         assert [each.id for each in await find_letters(broker, ["29", "3", "none"])] == ["3", "29"]
         assert [each.id for each in await drop_letters(broker, ["28"])] == ["28"]
         assert [each.id for each in await find_letters(broker, ["28", "29"])] == ["29"]

@@ -11,7 +11,7 @@ from mycelium import Mycelium
 from tests.network.crowd import PATIENCE, ask, asking, collecting, declared, publish_all, waiting
 from tests.network.workers import Team, command, end, health, memory
 from tests.support.rabbitmq import Names
-from tests.worker.processes import WorkerProcess
+from tests.support.workers import WorkerProcess
 
 MB = 1024 * 1024
 
@@ -25,6 +25,20 @@ async def working(team: Team, corner: Names, *args: str) -> AsyncGenerator[Worke
         code, said = await health(worker)
         assert (code, said["status"]) == (200, "working")
         assert await end(worker) == 0
+
+
+async def test_a_worker_tells_how_many_messages_it_put_with_the_dead_letters(team: Team, corner: Names) -> None:
+    await declared(corner)
+    async with team.worker("ada", "--health-port", "0") as worker:
+        await answered(corner, ["good"])
+        assert (await health(worker))[1]["dead_letters"] == {}
+        await publish_all(corner, [b"{", b"[", json.dumps(asking("juggle", "juggle")).encode()])
+        await letters(team, corner, 3)
+        counts = {"not_json": 2, "unknown_type": 1}
+        assert (await health(worker))[1]["dead_letters"] == counts
+        assert await end(worker) == 0
+    assert worker.outcomes[-1] == {"dead_letters": counts}
+    assert "1 completed. 3 messages became dead letters (not_json 2, unknown_type 1).\n" in worker.err
 
 
 async def answered(corner: Names, ids: list[str]) -> None:

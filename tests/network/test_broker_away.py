@@ -18,7 +18,7 @@ from tests.network.workers import CONNECTED, WORKS, Team, end, health
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.rabbitmq import Names, rabbit_server
 from tests.support.store import told
-from tests.worker.processes import WorkerProcess
+from tests.support.workers import WorkerProcess
 
 PILE = 5000
 """What a team may well have to tell in an hour."""

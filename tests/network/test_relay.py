@@ -168,8 +168,9 @@ async def test_another_relays_when_the_first_is_gone_and_nothing_is_missing(
 
 
 async def test_a_full_queue_holds_up_its_own_lane_alone_and_gets_each_message_once(
-    url: str, corner: Names, reader: Reader
+    url: str, corner: Names, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(relay, "REST", 0.2)
     small = corner.settings(max_length=5, queue_type="classic")
     async with Mycelium.open(url, agent="ada") as m, open_broker(small, name="ada") as broker:
         await broker.wait_connected()
@@ -196,15 +197,38 @@ async def test_what_is_told_before_the_first_contact_with_a_broker_goes_out_then
     ):
         task_id = (await m.create_task("x")).id
         tasks.start_soon(Relay(m, BrokerExchange(broker)).run)
-        with anyio.fail_after(PATIENCE):
-            while not (kept := (await m.backend.get(Keeper, ["relay"]))[0]) or not kept.cursors:  # noqa: ASYNC110 - no event tells of it
-                await anyio.sleep(0.02)
+        await has_begun(m)
         await m.claim_task(task_id)
         await m.complete_task(task_id)
         tasks.cancel_scope.cancel()
     monkeypatch.setattr(relay, "LEAD", timedelta(0))
     async with relaying(url, corner):
         assert (await reader.one(AGENT_RESPONSES)).json["task_id"] == task_id
+
+
+async def test_tasks_from_long_before_are_announced_once_though_the_first_that_relayed_never_reached_the_broker(
+    url: str, corner: Names, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LEAD", timedelta(0))
+    nobody = corner.settings(port=free_port(), connection_timeout_seconds=1)
+    async with Mycelium.open(url, agent="ada") as m:
+        old = (await m.create_task("old")).id
+        async with open_broker(nobody, name="ada") as broker, anyio.create_task_group() as tasks:
+            tasks.start_soon(Relay(m, BrokerExchange(broker)).run)
+            await has_begun(m)
+            tasks.cancel_scope.cancel()
+        async with relaying(url, corner):
+            assert (await reader.one(AGENT_TASKS)).json["payload"]["task_id"] == old
+        async with relaying(url, corner):
+            new = (await m.create_task("new")).id
+            assert (await reader.one(AGENT_TASKS)).json["payload"]["task_id"] == new
+
+
+async def has_begun(m: Mycelium) -> None:
+    """Return when somebody relays, and has said so."""
+    with anyio.fail_after(PATIENCE):
+        while not (kept := (await m.backend.get(Keeper, ["relay"]))[0]) or not kept.cursors:  # noqa: ASYNC110 - no event tells of it
+            await anyio.sleep(0.02)
 
 
 async def test_tasks_from_long_before_anybody_relayed_are_announced_page_by_page(

@@ -21,7 +21,7 @@ from tests.network.workers import WORKS, Team
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.rabbitmq import Names, rabbit_server
 from tests.support.redis import RedisServer
-from tests.worker.processes import WorkerProcess
+from tests.support.workers import WorkerProcess
 
 WORKERS = 3
 LEASE = 2.0

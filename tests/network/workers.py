@@ -16,7 +16,7 @@ import anyio.to_thread
 from mycelium.settings.network import RabbitMQ
 from tests.network.executors import install_executors
 from tests.support.processes import MYCELIUM
-from tests.worker.processes import HIDDEN, WorkerProcess
+from tests.support.workers import WorkerProcess, environment, working
 
 ROOT = Path(__file__).parents[2]
 WORKS = "It takes only tasks of type"
@@ -33,10 +33,9 @@ class Team:
         self.folder = folder
         self.url = url
         self.workers: dict[str, WorkerProcess] = {}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
         plugin = install_executors(folder / "plugin")
         self.env: Mapping[str, str] = {
-            **kept,
+            **environment(),
             "MYCELIUM_BACKEND": url,
             "MYCELIUM_LOG": "INFO",
             "PYTHONPATH": f"{plugin}{os.pathsep}{ROOT}",
@@ -47,19 +46,9 @@ class Team:
     @asynccontextmanager
     async def worker(self, name: str, *args: str, **env: str) -> AsyncGenerator[WorkerProcess]:
         """A worker that is killed at the end of this context, if it is still there."""
-        command = [MYCELIUM, "worker", "--json", "--agent", name, *args]
-        process = await anyio.open_process(command, env={**self.env, **env}, cwd=self.folder)
-        worker = self.workers[name] = WorkerProcess(process)
-        async with process, anyio.create_task_group() as tasks:
-            tasks.start_soon(worker.read, process.stdout, "out")
-            tasks.start_soon(worker.read, process.stderr, "err")
-            try:
-                yield worker
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                with anyio.CancelScope(shield=True):
-                    await process.wait()
+        async with working("--json", "--agent", name, *args, env={**self.env, **env}, folder=self.folder) as worker:
+            self.workers[name] = worker
+            yield worker
 
     @property
     def last_words(self) -> str:

@@ -1,16 +1,20 @@
 """What a change costs grows with the workflow, not with its square: told by counting, not by a clock."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from mycelium import rules
-from mycelium.models import Task, Workflow, WorkflowTask
+from mycelium.models import Record, Task, Trigger, Workflow, WorkflowTask
 from mycelium.rules import Change
 from tests.rules.view import NOW, TableView
+
+R = TypeVar("R", bound=Record)
 
 
 def workflow_of(view: TableView, tasks: list[Any], **fields: Any) -> Change[Workflow]:
@@ -90,3 +94,36 @@ def test_twice_the_tasks_are_about_twice_the_work(
         view.apply(workflow_of(view, tasks, on_failure="stop"))
         steps.append(effort(lambda view=view, change=change: change(view)))
     assert steps[1] < 2.5 * steps[0] + 100, steps
+
+
+@dataclass
+class FarView(TableView):
+    """A store that takes a journey for every question."""
+
+    journeys: int = 0
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        self.journeys += 1
+        return super().get(kind, key)
+
+    def get_all(self, kind: type[R], keys: Sequence[str]) -> list[R | None]:
+        self.journeys += 1
+        return [TableView.get(self, kind, key) for key in keys]
+
+    def tasks_by_idempotency_key(self, keys: Sequence[str]) -> list[Task | None]:
+        self.journeys += bool(keys)
+        return super().tasks_by_idempotency_key(keys)
+
+
+@pytest.mark.parametrize("then", [{"task": {"type": "t"}}, {"workflow": {"type": "w", "tasks": ["a", "b"]}}])
+def test_ticks_that_are_made_up_for_take_few_journeys_however_many_they_are(then: dict[str, Any]) -> None:
+    journeys: list[int] = []
+    for ticks in (2, 200):
+        trigger = Trigger.model_validate({
+            "id": "g", "then": then, "when": {"schedule": {"every_seconds": 1, "missed": "run_all"}},
+            "created_at": NOW, "updated_at": NOW, "next_at": NOW,
+        })  # fmt: skip
+        view = FarView({("trigger", "g"): trigger}, now=NOW + timedelta(seconds=ticks - 1))
+        assert rules.fire_on_time(view, "g", id="x").result == ticks
+        journeys.append(view.journeys)
+    assert journeys[0] == journeys[1] <= 3

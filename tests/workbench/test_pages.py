@@ -238,6 +238,7 @@ async def test_browser_shows_the_page_and_goes_nowhere_else(web: Site, reader: W
         picture = result.content[1]
         assert isinstance(picture, ImageContent)
         assert base64.b64decode(picture.data).startswith(b"\x89PNG")
+        assert result.structured_content is None  # or some clients would show their model nothing else
         web.redirect("/away", f"{other.url}/")
         error = await reader.refused("browse_page", url=f"{web.url}/away", screenshot=True)
         assert error["code"] == "not_allowed_address"

@@ -18,8 +18,9 @@ from mycelium import Mycelium
 from tests.demo.terminal import run_on_terminal
 from tests.support.model_endpoint import model_endpoint
 from tests.support.model_script import Answer, Say
+from tests.support.processes import PATIENCE
 from tests.worker.loop import ended
-from tests.worker.processes import PATIENCE, Ground
+from tests.worker.processes import Ground
 
 
 @pytest.fixture
@@ -280,6 +281,16 @@ async def test_what_cannot_be_is_refused_at_the_start(ground: Ground, args: list
         assert await worker.ends() == code
     assert said in worker.err
     assert "Traceback" not in worker.err
+
+
+@pytest.mark.parametrize("args", [(), ("--type", "echo")])
+async def test_a_model_whose_package_is_missing_is_told_at_the_start(ground: Ground, args: tuple[str, ...]) -> None:
+    (ground.folder / "plugin" / "sitecustomize.py").write_text("import sys; sys.modules['openai'] = None\n")
+    async with ground.worker(*args, MYCELIUM_WORKER_PROVIDER="openai", OPENAI_API_KEY="none") as worker:
+        assert await worker.ends() == 2
+    error = json.loads(worker.err)["error"]
+    assert (error["code"], error["fields"]) == ("invalid_config", ["worker.provider"])
+    assert error["hint"] == "Install it with: pip install 'mycelium-mcp[openai]'"
 
 
 async def test_each_mistake_in_the_file_of_servers_is_a_line(ground: Ground) -> None:

@@ -327,6 +327,7 @@ class Flaky:
 
     name = "flaky"
     connected = True
+    buried: Mapping[str, int] = {}
 
     def __init__(self, m: Mycelium, failures: int) -> None:
         self._m = m
@@ -424,6 +425,7 @@ class Empty:
     name = "empty"
     empty = True
     connected = True
+    buried: Mapping[str, int] = {}
 
     def __init__(self) -> None:
         self.looks = self.looking = self.most = 0

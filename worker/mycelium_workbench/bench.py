@@ -54,7 +54,7 @@ class Bench:
         Raises:
             NoWalls: it has none, and nobody said that commands may run without.
         """
-        from mycelium_workbench.commands import try_walls
+        from mycelium_workbench.running import try_walls
 
         async with self._trying:
             if self._obstacle is None:

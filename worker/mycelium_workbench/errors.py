@@ -23,7 +23,8 @@
     └── InternalError          internal_error          the log has it in full
 
 As everywhere in Mycelium, a leaf has a stable `code`, a sentence that says what is wrong, a `hint` that says what to do
-next, and `data` for programs.
+next, and `data` for programs. The root is not Mycelium's: the programs beside the server see this package and the
+standard library alone, and start in a tenth of the time.
 """
 
 from __future__ import annotations

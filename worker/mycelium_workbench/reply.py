@@ -23,10 +23,16 @@ class Reply:
     png: str | None = None
 
     def result(self) -> CallToolResult:
-        """The answer in the protocol's words."""
+        """The answer in the protocol's words.
+
+        What it says is there both as text and as data, since a client shows its model one of them. Some show data
+        wherever there are any, and a picture would be lost on their model: it comes with text alone, which says the
+        same.
+        """
         said = TextContent(text=self.text)
-        picture = [] if self.png is None else [ImageContent(data=self.png, mime_type="image/png")]
-        return CallToolResult(content=[said, *picture], structured_content=self.data)
+        if self.png is None:
+            return CallToolResult(content=[said], structured_content=self.data)
+        return CallToolResult(content=[said, ImageContent(data=self.png, mime_type="image/png")])
 
 
 def refusal(error: WorkbenchError) -> CallToolResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ class Feed:
         self.source = source
         self.rung = 0
         """How often it was opened: who finds it empty must have begun to look after the last time."""
-        self.closed = anyio.Event()
+        self.closed = asyncio.Event()
         self.looking = 0
         """How many slots look at it just now."""
         self._pauses: Iterator[float] | None = None
@@ -64,9 +65,9 @@ class Feeds:
     def __init__(self, sources: Sequence[Source]) -> None:
         self.all = [Feed(source) for source in sources]
         self._open: deque[Feed] = deque()
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: deque[asyncio.Event] = deque()
         self._over = False
-        self.rested = anyio.Event()
+        self.rested = asyncio.Event()
         """Set whenever a slot goes to wait."""
 
     @property
@@ -78,7 +79,7 @@ class Feeds:
         """This source may have something."""
         feed.rung += 1
         if feed not in self._open:
-            feed.closed = anyio.Event()
+            feed.closed.clear()
             self._open.append(feed)
         self.wake()
 
@@ -112,7 +113,7 @@ class Feeds:
                 self._open.rotate(-1)
                 if self._open[-1].may_have_more:
                     return self._open[-1]
-            woken = anyio.Event()
+            woken = asyncio.Event()
             self._waiting.append(woken)
             self.rested.set()
             await woken.wait()

@@ -75,6 +75,7 @@ class Health:
             "concurrency": self.worker.concurrency,
             "done": tally.done,
             "failed": tally.failed,
+            "dead_letters": dict(self.worker.buried),
             **({"model_trouble": self.trouble} if self.trouble else {}),
             "up_seconds": round(time.time() - self.since, 1),
             "at": round(time.time(), 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from mycelium.models import Task
@@ -58,4 +59,9 @@ class Source(Protocol):
     @property
     def connected(self) -> bool:
         """Whether it can be reached, as far as it knows. For those who look after the worker."""
+        ...
+
+    @property
+    def buried(self) -> Mapping[str, int]:
+        """How many times it brought what nobody can act on, by reason: it lies with the dead letters now."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +59,7 @@ class StoreSource:
     ) -> None:
         self.empty = False
         self.connected = True
+        self.buried: Mapping[str, int] = {}  # what is in the store was checked on its way in
         self._client = client
         self._bell = bell
         self._types, self._queues = types, tuple(queues)

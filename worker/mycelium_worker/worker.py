@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +70,11 @@ class Worker:
     def stopping(self) -> bool:
         """Whether it takes nothing more."""
         return self._stopping.is_set()
+
+    @property
+    def buried(self) -> Counter[str]:
+        """How much its sources put with the dead letters, by reason."""
+        return sum((Counter(source.buried) for source in self.sources), Counter[str]())
 
     def stop(self) -> None:
         """Take nothing more; what runs has `drain_seconds` to end, then it is given back."""
@@ -155,7 +161,7 @@ class Worker:
 
     async def _stop_when_empty(self, slots: int) -> None:
         while self._feeds.waiting < slots or not all(source.empty for source in self.sources):
-            self._feeds.rested = anyio.Event()
+            self._feeds.rested.clear()
             with anyio.move_on_after(LOOK_AGAIN):
                 await self._feeds.rested.wait()
         self.stop()

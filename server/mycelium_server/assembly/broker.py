@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, Collection, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -55,7 +56,7 @@ async def examine_broker(settings: RabbitMQ) -> Finding | None:
 
 def remedy(standing: Standing) -> str:
     """What to do about an exchange or a queue."""
-    from mycelium_messaging.refusals import remedy_for
+    from mycelium_messaging.differences import remedy_for
 
     if standing.state == "missing":
         return "`mycelium topology --declare` makes it."
@@ -100,6 +101,19 @@ async def _visit(settings: RabbitMQ) -> AsyncGenerator[Broker]:
     """The broker as it is: nothing is declared, and one that is away is not waited for."""
     from mycelium_messaging.connection import open_broker
 
-    async with open_broker(settings, name=NAME, declares=False) as broker:
-        await broker.connect_now()
-        yield broker
+    with _quietly():
+        async with open_broker(settings, name=NAME, declares=False) as broker:
+            await broker.connect_now()
+            yield broker
+
+
+@contextmanager
+def _quietly() -> Generator[None]:
+    """Without the warning that a broker which is away will be tried again: a command tries once, and says so itself."""
+    log = logging.getLogger("mycelium.messaging")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

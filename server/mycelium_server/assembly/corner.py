@@ -16,7 +16,7 @@ from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import address_of, port_of, settings_at
 from mycelium_messaging.background import background
 from mycelium_messaging.connection import Broker, open_broker
-from mycelium_messaging.names import AGENT_RESPONSES, queue
+from mycelium_messaging.names import AGENT_RESPONSES, PASSING, queue
 from mycelium_messaging.removal import remove_topology
 from mycelium_messaging.survey import survey
 
@@ -84,12 +84,15 @@ def _trust() -> dict[str, str | None]:
 async def corner_at(url: str, name: str) -> AsyncGenerator[Corner]:
     """A corner of this name at the broker of this URL; exchange and queues are deleted at the end.
 
+    The name begins with `PASSING`: so they go by themselves where the end is a crash.
+
     Raises:
         InvalidInput: it is no URL of a broker.
         InvalidConfig: the configuration is wrong.
         BrokerAway, BrokerRefused: the broker cannot be used.
     """
     # Classic queues, since they are declared in no time, and what is in them is worth nothing afterwards.
+    assert name.startswith(PASSING), name
     names = {"exchange": name, "queue_prefix": name, "queue_type": "classic"}
     settings = settings_at(url, **names, **await anyio.to_thread.run_sync(_trust))
     await survey(settings, name, declares=True)

@@ -22,6 +22,7 @@ from mycelium_worker.attempt import Limits
 from mycelium_worker.executors.registry import Executors
 from mycelium_worker.lazy import LazyModel, LazyToolbox, lazily
 from mycelium_worker.presence import Presence, present
+from mycelium_worker.providers import check_installed
 from mycelium_worker.resting import RestingModel, types_now
 from mycelium_worker.store_source import open_store_source
 from mycelium_worker.tally import Outcome
@@ -110,7 +111,7 @@ async def open_worker(
     """A worker whose agent is there for the time of this context. What is heavy is imported when it is first needed.
 
     Raises:
-        InvalidInput: nobody here does one of the types, or a name or a file is wrong.
+        InvalidInput: nobody here does one of the types, a name or a file is wrong, or the model's package is missing.
         StoreError: the store cannot be opened.
     """
     name = checked(plan.agent) if plan.agent else made_up_name()
@@ -231,9 +232,16 @@ def types_to_take(wanted: Sequence[str], executors: Executors, *, model: bool) -
 
 
 def configured_model(settings: Settings) -> str | None:
-    """The name of the model that does what no executor does; None where nothing says how to reach one."""
+    """The name of the model that does what no executor does; None where nothing says how to reach one.
+
+    Raises:
+        InvalidConfig: what speaks to its provider is not installed.
+    """
     provider = settings.claude if settings.worker.provider == "claude" else settings.openai
-    return None if provider.api_key is None and provider.base_url is None else provider.model
+    if provider.api_key is None and provider.base_url is None:
+        return None
+    check_installed(settings.worker)
+    return provider.model
 
 
 def _open_model(settings: Settings) -> AbstractAsyncContextManager[Model]:

@@ -74,11 +74,11 @@ async def dead_letters(
         return
     chosen = _chosen(action, ids, all_of_them)
     if action == "drop":
-        _tell(await _drop(settings, chosen), chosen, as_json=as_json)
+        _tell("Dropped", await _drop(settings, chosen), chosen, as_json=as_json)
         return
     done, refusals = await _replay(settings, chosen, backend)
     if done or not refusals:
-        _tell(done, None if refusals else chosen, as_json=as_json)
+        _tell("Replayed", done, None if refusals else chosen, as_json=as_json)
     for each in refusals:
         raise each
 
@@ -91,15 +91,19 @@ def _chosen(action: str, ids: Sequence[str] | None, all_of_them: bool) -> Sequen
 
 async def _look(settings: RabbitMQ, action: str, ids: Sequence[str] | None, limit: int, *, as_json: bool) -> None:
     from mycelium_server.assembly.broker import dead_letters, letters_named
-    from mycelium_server.cli.output import show, show_fields
+    from mycelium_server.cli.output import for_people, show, show_fields
 
     if action == "list":
+        if ids:
+            raise Usage("A list has all letters.", hint=f"Say `mycelium dead-letters show {' '.join(ids)}`.")
         letters, there = await dead_letters(settings)
         show(of_letters(letters, there, limit), as_json=as_json)
         return
     if not ids:
         raise Usage("Which letters to show is not clear.", hint="Name their ids.")
-    for each in _named(await letters_named(settings, ids), ids):
+    for number, each in enumerate(_named(await letters_named(settings, ids), ids)):
+        if number and for_people(as_json=as_json):
+            typer.echo()
         show_fields(fields_of_letter(each), each.model_dump(mode="json"), as_json=as_json)
 
 
@@ -138,12 +142,12 @@ async def _replay(
     return await replay(settings, ids, again), refusals
 
 
-def _tell(done: Sequence[Letter], ids: Collection[str] | None, *, as_json: bool) -> None:
+def _tell(what: str, done: Sequence[Letter], ids: Collection[str] | None, *, as_json: bool) -> None:
     from mycelium_server.cli.output import show
 
     if ids is not None:
         _named(done, ids)
-    show(of_letters(done, len(done)), as_json=as_json)
+    show(of_letters(done, len(done), done=f"{what}: "), as_json=as_json)
 
 
 def _named(letters: Sequence[Letter], ids: Collection[str]) -> Sequence[Letter]:
@@ -174,7 +178,20 @@ def of_topology(found: Sequence[Standing]) -> Listing:
         "exchanges": [_data(each) for each in found if not each.is_queue],
         "queues": [_data(each) for each in found if each.is_queue],
     }
-    return Listing(columns, rows, data)
+    return Listing(columns, rows, data, more=_advice(found), for_people=[(*row[:6], "", "") for row in rows])
+
+
+def _advice(found: Sequence[Standing]) -> str:
+    """What differs and what to do, in lines below the table, which has no room for it."""
+    from mycelium_server.assembly.broker import remedy
+    from mycelium_server.cli.output import printable
+
+    lines = [
+        f"{each.name}: {'; '.join(map(str, each.differences))}. {remedy(each)}" for each in found if each.differences
+    ]
+    if any(each.state == "missing" for each in found):
+        lines.append("`mycelium topology --declare` makes what is missing.")
+    return "\n".join(map(printable, lines))
 
 
 def _data(standing: Standing) -> dict[str, Any]:
@@ -194,8 +211,8 @@ def _data(standing: Standing) -> dict[str, Any]:
     return said | {"differences": differences, "remedy": remedy(standing)}
 
 
-def of_letters(letters: Sequence[Letter], there: int, limit: int | None = None) -> Listing:
-    """The first of these letters; of those that were read, how many died of what."""
+def of_letters(letters: Sequence[Letter], there: int, limit: int | None = None, *, done: str = "") -> Listing:
+    """The first of these letters, and what was `done` with them; of those that were read, how many died of what."""
     from mycelium_server.cli.output import Listing
 
     shown = letters[:limit]
@@ -205,10 +222,19 @@ def of_letters(letters: Sequence[Letter], there: int, limit: int | None = None) 
     ]
     reasons = Counter(each.reason for each in letters)
     counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    unseen = f"{there} letters; of the first {len(letters)}: " if there > len(letters) else ""
+    unshown = f"{len(shown)} of {there} letters are shown. " if len(shown) < there else ""
+    unseen = f"Of the first {len(letters)}: " if len(letters) < there else ""
     columns = ("letter", "reason", "says", "died in", "routing key", "at", "bytes", "task")
     data = {"total": there, "reasons": dict(reasons), "letters": [each.model_dump(mode="json") for each in shown]}
-    return Listing(columns, rows, data, empty="No dead letters.", more=f"{unseen}{counts}.", cut=("says",))
+    return Listing(
+        columns,
+        rows,
+        data,
+        empty="No dead letters.",
+        more=f"{unshown}{unseen}{done}{counts}.",
+        cut=("says",),
+        for_people=[(*row[:3], "", "", row[5], "", row[7]) for row in rows],
+    )
 
 
 def fields_of_letter(letter: Letter) -> dict[str, str]:

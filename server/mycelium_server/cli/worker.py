@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -14,6 +14,75 @@ if TYPE_CHECKING:
     from mycelium.settings.model import Settings
 
 
+Concurrency: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, metavar="N", show_default=False, help="Do this many tasks at once: 4."),
+]
+Prefetch: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, metavar="N", show_default=False, help="Hold this many messages at once: 10."),
+]
+Swarm: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--swarm/--no-swarm",
+        envvar="MYCELIUM_WORKER_SWARM_MODE",
+        show_default=False,
+        help="Take work from RabbitMQ's queues only, or from the store, too.",
+    ),
+]
+Capability: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", show_default=False, help="Take tasks that need this. May be repeated."),
+]
+Queue: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", show_default=False, help="Take tasks of this queue only. May be repeated."),
+]
+Type: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", show_default=False, help="Take tasks of this type only. May be repeated."),
+]
+Once: TypeAlias = Annotated[
+    bool, typer.Option("--once", help="Wait for one task, do it, then end: with code 1 unless it was completed.")
+]
+UntilEmpty: TypeAlias = Annotated[
+    bool, typer.Option("--until-empty", help="End when there is nothing to take and nothing runs.")
+]
+HealthFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", show_default=False, help="Tell in this file, as JSON, how the worker is."),
+]
+HealthPort: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        metavar="PORT",
+        show_default=False,
+        help="Answer GET /health and /ready on this port of 127.0.0.1. 0 takes a free one and says which.",
+    ),
+]
+McpFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        help="Use the MCP servers of this file. Without it, coordination and the workbench.",
+    ),
+]
+DrainSeconds: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=24 * 3600,
+        metavar="SECONDS",
+        show_default=False,
+        help="Go on for so long with what runs when told to end: 30.",
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command()(worker)
@@ -22,75 +91,22 @@ def add_to(app: typer.Typer) -> None:
 @runs
 async def worker(
     context: typer.Context,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(min=1, max=1000, metavar="N", show_default=False, help="Do this many tasks at once: 4."),
-    ] = None,
-    prefetch: Annotated[
-        int | None,
-        typer.Option(min=1, max=65535, metavar="N", show_default=False, help="Hold this many messages at once: 10."),
-    ] = None,
-    swarm: Annotated[
-        bool | None,
-        typer.Option(
-            "--swarm/--no-swarm",
-            envvar="MYCELIUM_WORKER_SWARM_MODE",
-            show_default=False,
-            help="Take work from RabbitMQ's queues only, or from the store, too.",
-        ),
-    ] = None,
-    capability: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", show_default=False, help="Take tasks that need this. May be repeated."),
-    ] = None,
-    queue: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", show_default=False, help="Take tasks of this queue only. May be repeated."),
-    ] = None,
-    type: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", show_default=False, help="Take tasks of this type only. May be repeated."),
-    ] = None,
-    once: Annotated[
-        bool,
-        typer.Option("--once", help="Wait for one task, do it, then end: with code 1 unless it was completed."),
-    ] = False,
-    until_empty: Annotated[
-        bool, typer.Option("--until-empty", help="End when there is nothing to take and nothing runs.")
-    ] = False,
-    health_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", show_default=False, help="Tell in this file, as JSON, how the worker is."),
-    ] = None,
-    health_port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="PORT",
-            show_default=False,
-            help="Answer GET /health and /ready on this port of 127.0.0.1. 0 takes a free one and says which.",
-        ),
-    ] = None,
-    mcp_file: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            show_default=False,
-            help="Use the MCP servers of this file. Without it, coordination and the workbench.",
-        ),
-    ] = None,
-    drain_seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=24 * 3600, metavar="SECONDS", show_default=False,
-            help="Go on for so long with what runs when told to end: 30.",
-        ),
-    ] = None,
+    concurrency: Concurrency = None,
+    prefetch: Prefetch = None,
+    swarm: Swarm = None,
+    capability: Capability = None,
+    queue: Queue = None,
+    type: Type = None,
+    once: Once = False,
+    until_empty: UntilEmpty = False,
+    health_file: HealthFile = None,
+    health_port: HealthPort = None,
+    mcp_file: McpFile = None,
+    drain_seconds: DrainSeconds = None,
     backend: Backend = "auto",
     agent: Agent = None,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Take tasks and do them, until told to end.
 
     Executors do the types of tasks that they are for, and a model everything else, if one is configured. Told to end by

@@ -14,6 +14,7 @@ import threading
 from mycelium.errors import MyceliumError
 from mycelium_server.cli import main as command
 from mycelium_server.demo.analysis import TOOL
+from mycelium_server.demo.hired import MODEL
 from mycelium_server.demo.survey import SUMMARY
 
 
@@ -21,7 +22,10 @@ def main() -> None:
     """Run the worker until a signal comes, or the end of stdin."""
     # A daemon, and not through sys.stdin: the interpreter ends without waiting for it.
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    types = [TOOL, SUMMARY] if _has_model() else [TOOL]
+    types = [TOOL, SUMMARY]
+    if not _has_model():
+        types = [TOOL]
+        os.environ.pop(MODEL, None)  # whatever is wrong with it: nobody is going to ask it
     sys.argv = ["mycelium", "worker", *sys.argv[1:], *(word for type in types for word in ("--type", type))]
     command()
 
@@ -38,8 +42,9 @@ def _has_model() -> bool:
 
     try:
         return configured_model(configuration(Surroundings.here()).settings) is not None
-    except MyceliumError:
-        return False  # what is wrong, the command says itself
+    except MyceliumError as error:
+        sys.stderr.write(f"There is no model: {error}\n")
+        return False
 
 
 if __name__ == "__main__":

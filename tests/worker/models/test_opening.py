@@ -54,7 +54,6 @@ async def test_the_model_of_the_settings_is_asked_where_they_say(provider: str, 
 
 async def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    monkeypatch.delitem(sys.modules, "mycelium_worker.providers.openai", raising=False)
     settings = network.OpenAI(api_key=SecretStr("key"))
     with pytest.raises(InvalidConfig) as caught:
         async with open_model(network.Worker(provider="openai"), network.Claude(), settings):

@@ -1,10 +1,13 @@
 """What goes wrong between a worker and a model: what passes is waited out, what does not fails the task."""
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Literal
 
 import anyio
+import httpx2
 import pytest
+from anthropic.types import RawContentBlockStartEvent, RawMessageStopEvent, RawMessageStreamEvent, ToolUseBlock
 from pydantic import SecretStr
 
 from mycelium.settings import network
@@ -13,6 +16,8 @@ from mycelium_worker.conversation.asking import wait_after
 from mycelium_worker.executor import NotHere, TaskFailed
 from mycelium_worker.model import Busy, Message, Rejected, Text
 from mycelium_worker.providers.claude import open_claude
+from mycelium_worker.providers.claude_heard import Heard
+from mycelium_worker.providers.sdk import hear_out
 from mycelium_worker.providers.trouble import retry_after
 from tests.support.model_script import Answer, Api, Say, Status, Use
 from tests.support.store import PATIENCE
@@ -75,6 +80,19 @@ async def test_a_call_that_was_cut_within_its_arguments_is_not_made(api: Api) ->
     async with scene([[cut, Answer([ADD])], FIVE], api) as s:
         await s.hold()
     assert s.calls.made == ["add 2 3"]
+
+
+async def test_an_answer_with_a_block_that_lacks_a_part_is_asked_for_again() -> None:
+    class Nameless:
+        response = httpx2.Response(200, headers={"content-type": "text/event-stream"})
+
+        async def __aiter__(self) -> AsyncIterator[RawMessageStreamEvent]:
+            block = ToolUseBlock.model_construct(id="toolu_1", type="tool_use", input={})
+            yield RawContentBlockStartEvent(index=0, type="content_block_start", content_block=block)
+            yield RawMessageStopEvent(type="message_stop")
+
+    with pytest.raises(Busy, match="name"):
+        await hear_out(Nameless(), Heard(print), "Messages API")
 
 
 @APIS

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_worker.servers import link, pool
+from mycelium_worker.servers import kept, pool
 from mycelium_worker.servers.pool import open_toolbox
 from mycelium_worker.servers.spec import StdioServer
 from tests.worker.toolbox.support import PATIENCE, bad, good, is_alive, odd, raw, until, until_gone, until_there
@@ -70,7 +70,7 @@ async def test_a_server_that_cannot_start_has_no_tools_and_calls_say_why() -> No
 async def test_why_a_server_cannot_start_is_logged_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(kept, "LONGEST_PAUSE", 0.01)
     caplog.set_level(logging.DEBUG, "mycelium.worker.servers")
 
     async def tried_often() -> bool:
@@ -123,7 +123,7 @@ async def test_a_call_that_takes_too_long_ends_and_is_cancelled_at_the_server(tm
 
 
 async def test_a_stuck_server_is_started_again_after_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "PING_SECONDS", 1.0)
+    monkeypatch.setattr(kept, "PING_SECONDS", 1.0)
     async with open_toolbox([odd()]) as toolbox:
         await toolbox.tools()
         pid = int((await good(toolbox, "pid")).text)
@@ -156,7 +156,7 @@ async def test_a_server_that_floods_is_stopped_and_started_again() -> None:
 
 FLOODED = """
 import resource, anyio
-from mycelium_worker.servers import link, pool
+from mycelium_worker.servers import kept
 from mycelium_worker.servers.pool import open_toolbox
 from tests.worker.toolbox.support import odd
 
@@ -206,15 +206,15 @@ async def test_servers_end_with_the_toolbox_by_themselves_or_by_force() -> None:
     assert not [each for each in before if is_alive(each)]
 
 
-def children() -> list[int]:
+def children(pid: int | None = None) -> list[int]:
     """The processes that this one has started and that still run."""
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
+    tasks = Path(f"/proc/{pid or os.getpid()}/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
 WORKER = """
 import anyio
-from mycelium_worker.servers import link, pool
+from mycelium_worker.servers import kept
 from mycelium_worker.servers.pool import open_toolbox
 from tests.worker.toolbox.support import odd
 
@@ -235,6 +235,38 @@ async def test_a_well_behaved_server_ends_when_its_worker_is_killed() -> None:
         assert is_alive(pid)
         worker.kill()
     await until_gone(pid)
+
+
+STUBBORN = """
+import anyio, logging
+from mycelium_worker.servers.pool import open_toolbox
+from tests.worker.toolbox.support import raw
+
+async def main():
+    logging.basicConfig(level="INFO")
+    async with open_toolbox([raw("stays")]) as toolbox:
+        print((await toolbox.call("good", {})).text, flush=True)
+        await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+async def test_a_server_that_obeys_nobody_ends_after_its_worker_is_killed_and_so_does_its_child() -> None:
+    async with await anyio.open_process([sys.executable, "-c", STUBBORN]) as worker:
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        with anyio.fail_after(PATIENCE):
+            await worker.stdout.receive()
+            said = b""
+            while b"pids" not in said:
+                said += await worker.stderr.receive()
+        server, child = map(int, said.partition(b"pids ")[2].split()[:2])
+        left = [*children(worker.pid), child]
+        assert {server, child} < set(left)
+        worker.kill()
+    for pid in left:
+        await until_gone(pid)
 
 
 async def test_leaving_by_an_error_or_cancelled_leaves_no_server_behind() -> None:

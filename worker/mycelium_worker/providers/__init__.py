@@ -8,9 +8,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 
+from mycelium.errors import InvalidConfig
 from mycelium.settings.network import Claude, OpenAI, Worker
 from mycelium_worker.model import Model
+
+
+def check_installed(worker: Worker) -> None:
+    """Look whether the provider's package is there, without importing it.
+
+    Raises:
+        InvalidConfig: it is not.
+    """
+    if worker.provider == "openai" and find_spec("openai") is None:
+        raise InvalidConfig(
+            "The provider openai needs a package that is not installed.",
+            hint="Install it with: pip install 'mycelium-mcp[openai]'",
+            fields=["worker.provider"],
+        )
 
 
 @asynccontextmanager
@@ -23,7 +39,9 @@ async def open_model(worker: Worker, claude: Claude, openai: OpenAI) -> AsyncGen
     settings = claude if worker.provider == "claude" else openai
     if settings.api_key is None and settings.base_url is None:
         yield None
-    elif isinstance(settings, Claude):
+        return
+    check_installed(worker)
+    if isinstance(settings, Claude):
         from mycelium_worker.providers.claude import open_claude  # a second, and only for those who ask a model
 
         async with open_claude(settings) as model:

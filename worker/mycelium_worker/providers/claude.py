@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 import httpx2
-from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic, Timeout, omit
+from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic, omit
 
 from mycelium.settings import network
 from mycelium_worker.model import (
@@ -23,16 +23,15 @@ from mycelium_worker.model import (
     Usage,
 )
 from mycelium_worker.plain import plain
-from mycelium_worker.providers.heard import Heard
-from mycelium_worker.providers.trouble import STALLED_AFTER, broken, no_such_api, of_status, within_stream
+from mycelium_worker.providers.claude_heard import Heard
+from mycelium_worker.providers.sdk import STALLED_AFTER, access, hear_out
+from mycelium_worker.providers.trouble import broken, of_status, within_stream
 
 if TYPE_CHECKING:
-    from anthropic import AsyncStream
     from anthropic.types import (
         ContentBlockParam,
         ImageBlockParam,
         MessageParam,
-        RawMessageStreamEvent,
         TextBlockParam,
         ToolParam,
         ToolResultBlockParam,
@@ -42,21 +41,12 @@ if TYPE_CHECKING:
 
 SEEN: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """The pictures that it can look at."""
-UNREADABLE: Final = (ValueError, LookupError, AttributeError, TypeError)
-"""What is raised for events that are not what the API says they are."""
 
 
 @asynccontextmanager
 async def open_claude(settings: network.Claude, *, stalled_after: float = STALLED_AFTER) -> AsyncGenerator[Claude]:
     """A model to ask until the end of this context."""
-    client = AsyncAnthropic(
-        # Where there is no key, none is looked for elsewhere: an endpoint of one's own may not want any.
-        api_key=settings.api_key.get_secret_value() if settings.api_key else "none",
-        base_url=settings.base_url,
-        max_retries=0,  # the conversation waits itself, tells of it, and knows how long it may
-        timeout=Timeout(stalled_after, connect=min(10.0, stalled_after)),
-    )
-    async with client:
+    async with AsyncAnthropic(**access(settings, stalled_after)) as client:
         yield Claude(client, settings)
 
 
@@ -81,7 +71,6 @@ class Claude:
         last: bool = False,
         most_tokens: int | None = None,
     ) -> Turn:
-        heard = Heard(hear)
         try:
             stream = await self._client.messages.create(
                 model=self.name,
@@ -97,27 +86,13 @@ class Claude:
                 stream=True,
             )
             async with stream:
-                await _listen(stream, heard)
+                return await hear_out(stream, Heard(hear), "Messages API")
         except APIStatusError as error:
             if _too_long(error):
                 return Turn((), "context_full", Usage())
             raise _trouble(error) from error
         except (APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
             raise broken(error) from error
-        return heard.turn()
-
-
-async def _listen(stream: AsyncStream[RawMessageStreamEvent], heard: Heard) -> None:
-    try:
-        async for event in stream:
-            heard.add(event)
-    except UNREADABLE as error:
-        raise broken(error) from error
-    if heard.ended:
-        return
-    if "event-stream" not in stream.response.headers.get("content-type", ""):
-        raise no_such_api(str(stream.response.url), "Messages API")
-    raise Busy("the stream ended before the answer did")
 
 
 def _message(message: Message) -> MessageParam:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import httpx2
+from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, omit
 
-from mycelium.errors import InvalidConfig
 from mycelium.settings import network
 from mycelium_worker.model import (
     Block,
-    Busy,
     Message,
-    Stop,
     Text,
     ToolResult,
     ToolUse,
@@ -24,53 +21,27 @@ from mycelium_worker.model import (
     Usage,
 )
 from mycelium_worker.plain import plain
-from mycelium_worker.providers.arguments import arguments_in
-from mycelium_worker.providers.trouble import STALLED_AFTER, broken, no_such_api, of_status, within_stream
-
-try:
-    from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, Timeout, omit
-except ImportError as missing:
-    raise InvalidConfig(
-        "The provider openai needs a package that is not installed.",
-        hint="Install it with: pip install 'mycelium-mcp[openai]'",
-        fields=["worker.provider"],
-    ) from missing
+from mycelium_worker.providers.openai_heard import Heard
+from mycelium_worker.providers.sdk import STALLED_AFTER, access, hear_out
+from mycelium_worker.providers.trouble import broken, of_status, within_stream
 
 if TYPE_CHECKING:
-    from openai import AsyncStream
-    from openai.types import CompletionUsage
     from openai.types.chat import (
-        ChatCompletionChunk,
         ChatCompletionContentPartParam,
         ChatCompletionFunctionToolParam,
         ChatCompletionMessageFunctionToolCallParam,
         ChatCompletionMessageParam,
     )
-    from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
     from mycelium_worker.toolbox import Tool
 
-STOPS: Final[Mapping[str, Stop]] = {
-    "stop": "end",
-    "tool_calls": "tool_use",
-    "function_call": "tool_use",
-    "length": "max_tokens",
-    "content_filter": "refusal",
-}
 TOO_LONG: Final = "context_length_exceeded"
 
 
 @asynccontextmanager
 async def open_openai(settings: network.OpenAI, *, stalled_after: float = STALLED_AFTER) -> AsyncGenerator[OpenAI]:
     """A model to ask until the end of this context."""
-    client = AsyncOpenAI(
-        # Where there is no key, none is looked for elsewhere: an endpoint of one's own may not want any.
-        api_key=settings.api_key.get_secret_value() if settings.api_key else "none",
-        base_url=settings.base_url,
-        max_retries=0,  # the conversation waits itself, tells of it, and knows how long it may
-        timeout=Timeout(stalled_after, connect=min(10.0, stalled_after)),
-    )
-    async with client:
+    async with AsyncOpenAI(**access(settings, stalled_after)) as client:
         yield OpenAI(client, settings)
 
 
@@ -109,7 +80,7 @@ class OpenAI:
                 stream_options={"include_usage": True},
             )
             async with stream:
-                return await _heard(stream, hear)
+                return await hear_out(stream, Heard(hear), "Chat Completions API")
         except APIStatusError as error:
             if error.code == TOO_LONG:
                 return Turn((), "context_full", Usage())
@@ -118,72 +89,6 @@ class OpenAI:
             raise broken(error) from error
         except APIError as error:  # within the stream; the two above are kinds of it
             raise within_stream(error.type or error.code or "error", error.message) from error
-
-
-@dataclass(slots=True)
-class _Call:
-    """A call of a tool, as far as it has come."""
-
-    id: str = ""
-    name: str = ""
-    written: str = ""
-
-    def add(self, more: ChoiceDeltaToolCall) -> None:
-        self.id = more.id or self.id
-        if more.function is not None:
-            self.name = self.name or more.function.name or ""
-            self.written += more.function.arguments or ""
-
-
-@dataclass(slots=True)
-class _Answer:
-    """An answer, as far as it has come."""
-
-    text: str = ""
-    refusal: str = ""
-    calls: dict[int, _Call] = field(default_factory=dict[int, _Call])
-    finish: str | None = None
-    usage: Usage = field(default_factory=Usage)
-
-    def add(self, delta: ChoiceDelta, hear: Callable[[str], None]) -> None:
-        if delta.content:
-            self.text += delta.content
-            hear(delta.content)
-        self.refusal += delta.refusal or ""
-        for call in delta.tool_calls or ():
-            self.calls.setdefault(call.index, _Call()).add(call)
-
-    def turn(self) -> Turn:
-        blocks: list[Block] = [Text(self.text)] if self.text else []
-        for index, call in sorted(self.calls.items()):
-            arguments, problem = arguments_in(call.written)
-            blocks.append(ToolUse(call.id or f"call_{index}", call.name, arguments, problem))
-        stop = "refusal" if self.refusal else STOPS.get(self.finish or "", "end")
-        return Turn(blocks, "tool_use" if self.calls and stop == "end" else stop, self.usage, self.refusal)
-
-
-async def _heard(stream: AsyncStream[ChatCompletionChunk], hear: Callable[[str], None]) -> Turn:
-    answer = _Answer()
-    try:
-        async for chunk in stream:
-            if chunk.usage is not None:
-                answer.usage = _usage(chunk.usage)
-            for choice in chunk.choices[:1]:
-                answer.add(choice.delta, hear)
-                answer.finish = choice.finish_reason or answer.finish
-        if answer.finish is not None:
-            return answer.turn()
-    except (ValueError, LookupError, AttributeError, TypeError) as error:  # chunks that are not what the API says
-        raise broken(error) from error
-    if "event-stream" not in stream.response.headers.get("content-type", ""):
-        raise no_such_api(str(stream.response.url), "Chat Completions API")
-    raise Busy("the stream ended before the answer did")
-
-
-def _usage(usage: CompletionUsage) -> Usage:
-    details = usage.prompt_tokens_details
-    cached = (details.cached_tokens or 0) if details else 0
-    return Usage(input=usage.prompt_tokens - cached, output=usage.completion_tokens, cache_read=cached)
 
 
 def _params(message: Message) -> list[ChatCompletionMessageParam]:

@@ -8,8 +8,6 @@ from typing import Final
 from mycelium_worker.model import Busy, Rejected, Unusable
 from mycelium_worker.plain import clipped
 
-STALLED_AFTER: Final = 120.0
-"""Seconds without a single byte after which a stream is dead: providers send pings far more often."""
 PASSES: Final = frozenset({408, 409, 425, 429})
 """What a later try may mend, besides the 500s."""
 UNAUTHORIZED: Final = frozenset({401, 403})

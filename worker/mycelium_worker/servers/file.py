@@ -10,8 +10,9 @@ from typing import Final
 
 from mycelium.errors import InvalidConfig, InvalidMcpFile
 from mycelium.settings.file import content_of
-from mycelium_worker.servers.entry import Problem, near, once, server_in
+from mycelium_worker.servers.entry import server_in
 from mycelium_worker.servers.json_places import Field, Fields, NotJson, Place, Placed, placed
+from mycelium_worker.servers.problems import Problem, near, once
 from mycelium_worker.servers.spec import ServerSpec
 
 MOST: Final = 5

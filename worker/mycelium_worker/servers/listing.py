@@ -12,6 +12,8 @@ import anyio
 from jsonschema import SchemaError
 from jsonschema.validators import validator_for
 from mcp import Client
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp.shared.exceptions import MCPError
 from mcp_types import Tool as ServerTool
 
 log = logging.getLogger("mycelium.worker.servers")
@@ -48,6 +50,22 @@ class ToolList:
         """It is old from now on, what is being asked for among it."""
         self._news += 1
         self._good_until = -math.inf
+
+    async def follow(self, client: Client) -> None:
+        """Hear from a server of the stateless era when its tools change, if it tells."""
+        try:
+            async with client.listen(tools_list_changed=True) as news:
+                self.tells_news = bool(news.honored.tools_list_changed)
+                async for _ in news:
+                    self.forget()
+        except ListenNotSupportedError:
+            capability = client.server_capabilities.tools
+            self.tells_news = bool(capability and capability.list_changed)
+            return
+        except (MCPError, SubscriptionLost):
+            log.debug("server %s tells no news", self._server)
+        self.tells_news = False
+        self.forget()
 
     async def refresh(self, client: Client) -> None:
         """Ask the server, if nobody does so already. What it offered stays where it does not answer well.

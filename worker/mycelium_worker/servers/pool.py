@@ -70,8 +70,8 @@ class _Pool(Toolbox):
         self._nothing_runs = anyio.Event()
 
     async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
-        unlisted = {link.name: link.server.unlisted for link in self._links.values()}
-        return [tool for tool in await self._all_tools(soon=soon) if tool.own_name not in unlisted[tool.server]]
+        there = await self._all_tools(soon=soon)
+        return [tool for tool in there if tool.own_name not in self._links[tool.server].unlisted]
 
     async def _all_tools(self, *, soon: bool = False) -> Sequence[Tool]:
         """As `tools`, and those that are in no list."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from typing import Any
@@ -74,14 +77,23 @@ def answer(request: dict[str, Any]) -> None:
 def main() -> None:
     if "mute" in WHAT:
         time.sleep(3600)
+    if "stays" in WHAT:
+        stay()
     if "dies" in WHAT:
         sys.exit(7)
     for line in sys.stdin:
         message = json.loads(line)
         if "method" in message:
             answer(message)
-    if "lingers" in WHAT:
+    if WHAT & {"lingers", "stays"}:
         time.sleep(3600)
+
+
+def stay() -> None:
+    """Have a child, and obey nobody: neither the end of stdin nor SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "3600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    sys.stderr.write(f"pids {os.getpid()} {child.pid}\n")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ import anyio
 from mcp.client.stdio import get_default_environment
 
 from mycelium_worker.servers.spec import StdioServer
+from mycelium_worker.servers.wires.guard import GRACE
 from mycelium_worker.servers.wires.wire import Unreachable
 
-GRACE: Final = 2.0
-"""Seconds for a child to end by itself once its stdin is closed, and again after SIGTERM."""
 BUFFER: Final = 64 * 1024
 
 
@@ -38,7 +37,8 @@ class Child:
     def __init__(self, transport: asyncio.SubprocessTransport, pipes: _Pipes) -> None:
         self._transport = transport
         self._pipes = pipes
-        self._pid = transport.get_pid()
+        self.group = transport.get_pid()
+        """The process group that it leads."""
         assert pipes.stdin is not None
         assert pipes.stdout is not None
         assert pipes.stderr is not None
@@ -115,4 +115,4 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         """To its whole group: those whom it started may still be there when it is gone."""
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._pid, number)
+            os.killpg(self.group, number)

@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError
 from mycelium_worker.servers.spec import StdioServer
 from mycelium_worker.servers.wires.child import Child
 from mycelium_worker.servers.wires.gate import Gate
+from mycelium_worker.servers.wires.guarded import Guard, guarded
 from mycelium_worker.servers.wires.lines import Lines, LineTooLong
 from mycelium_worker.servers.wires.stderr import pass_on_stderr
 from mycelium_worker.servers.wires.wire import LARGEST, Arriving, End, Leaving, Received, Sent, Wire
@@ -31,11 +32,17 @@ CHUNK: Final = 64 * 1024
 
 @asynccontextmanager
 async def stdio_wire(server: StdioServer) -> AsyncGenerator[Wire]:
-    """Start the server; on leaving, end it and whatever it has started, within seconds.
+    """Start the server; on leaving, end it and whatever it has started, within seconds; also if this process is killed.
 
     Raises:
         Unreachable: it cannot be started.
     """
+    async with guarded() as guard, _spoken_to(server, guard) as wire:
+        yield wire
+
+
+@asynccontextmanager
+async def _spoken_to(server: StdioServer, guard: Guard) -> AsyncGenerator[Wire]:
     child = await Child.start(server)
     arriving, received = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     sent, leaving = anyio.create_memory_object_stream[SessionMessage](0)
@@ -46,6 +53,7 @@ async def stdio_wire(server: StdioServer) -> AsyncGenerator[Wire]:
             tasks.start_soon(conversation.speak, leaving)
             tasks.start_soon(pass_on_stderr, server.name, child.stderr)
             try:
+                await guard.watch(child.group)
                 yield Wire(streams=(received, sent), end=conversation.end)
             finally:
                 with anyio.CancelScope(shield=True):
