@@ -25,7 +25,7 @@ def host_of(settings: RabbitMQ) -> str:
     if settings.host is None:
         raise InvalidConfig(
             "No RabbitMQ is configured.",
-            hint="Set RABBITMQ_HOST, or host under [rabbitmq] in the configuration's file.",
+            hint="Set RABBITMQ_HOST, or rabbitmq.host in .mycelium/config.json.",
             setting="rabbitmq.host",
         )
     return settings.host

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from hashlib import sha256
 from typing import Annotated, Final
 
 from pydantic import Field, JsonValue, ValidationError
 
 from mycelium.models import Priority, TaskSpec
-from mycelium.models.base import Id, Label, Line, Model
+from mycelium.models.base import Id, Label, Line, Model, Moment
 from mycelium.models.spec import MAX_DEPENDENCIES, Seconds
 from mycelium_messaging.envelope import Envelope
 from mycelium_messaging.errors import BadMessage
@@ -35,6 +36,7 @@ class Asked(Model):
     depends_on: Annotated[tuple[Id, ...], Field(max_length=MAX_DEPENDENCIES)] = ()
     max_attempts: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
     timeout_seconds: Seconds | None = None
+    not_before: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def asked_for(envelope: Envelope) -> AskedFor:
         depends_on=asked.depends_on,
         max_attempts=asked.max_attempts,
         timeout_seconds=asked.timeout_seconds,
+        not_before=asked.not_before and asked.not_before.astimezone(UTC),
         idempotency_key=key_of(envelope.id),
     )
     return AskedFor(asked.task_id, asked.agent_id, spec)

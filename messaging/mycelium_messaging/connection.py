@@ -15,12 +15,12 @@ from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import host_of, trust_of
 from mycelium_messaging.background import background
 from mycelium_messaging.consumer import Consumer
+from mycelium_messaging.declaring import declare
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.errors import BrokerAway
 from mycelium_messaging.link import Link
 from mycelium_messaging.publisher import Publisher
 from mycelium_messaging.refusals import trouble_of
-from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Channel, Cut, Wire, hush_pika
 
 __all__ = ["Broker", "Consumer", "Delivery", "open_broker"]
@@ -32,12 +32,12 @@ class Broker:
     A broker that runs out of memory stops reading from connections that publish; acks must not wait behind those.
     """
 
-    def __init__(self, settings: RabbitMQ, name: str, tasks: TaskGroup, *, declares: bool = True) -> None:
+    def __init__(self, settings: RabbitMQ, name: str, tasks: TaskGroup, *, declares: bool, tells: bool) -> None:
         self.settings = settings
         self._tasks = tasks
         self._publisher: Publisher | None = None
-        self._out = Link(settings, f"{name} out", self._prepare, declares=declares)
-        self._in = Link(settings, f"{name} in", declares=declares)
+        self._out = Link(settings, f"{name} out", self._prepare, declares=declares, tells=tells)
+        self._in = Link(settings, f"{name} in", declares=declares, tells=tells)
         self._out.beside(self._in)
         self._listens = False
 
@@ -175,11 +175,14 @@ class Broker:
 
 
 @asynccontextmanager
-async def open_broker(settings: RabbitMQ, *, name: str, declares: bool = True) -> AsyncGenerator[Broker]:
+async def open_broker(
+    settings: RabbitMQ, *, name: str, declares: bool = True, tells: bool = True
+) -> AsyncGenerator[Broker]:
     """The broker under these settings: at once, whether it is there or not. `name` is what its administrators read.
 
     In the background it is connected to, and the exchange and the queues are declared, now and after every loss,
-    unless `declares` is false. At the end, what was published is waited for, and every ack has arrived.
+    unless `declares` is false. Why there is no connection goes to the log, unless `tells` is false: then the caller
+    tells it. At the end, what was published is waited for, and every ack has arrived.
 
     Raises:
         InvalidConfig: no host is configured, or a file that TLS needs cannot be used.
@@ -188,7 +191,7 @@ async def open_broker(settings: RabbitMQ, *, name: str, declares: bool = True) -
     await anyio.to_thread.run_sync(trust_of, settings)
     hush_pika()
     async with background() as tasks:
-        broker = Broker(settings, name, tasks, declares=declares)
+        broker = Broker(settings, name, tasks, declares=declares, tells=tells)
         tasks.start_soon(broker.run)
         yield broker
         await broker.drain()

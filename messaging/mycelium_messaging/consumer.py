@@ -8,10 +8,10 @@ from collections import deque
 
 import anyio
 
+from mycelium_messaging.declaring import declare
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.link import Link, pauses
 from mycelium_messaging.refusals import NOT_FOUND
-from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Channel, Cut
 
 log = logging.getLogger("mycelium.messaging")

@@ -64,8 +64,8 @@ class Coordination:
     """A workflow that a message asks for, at once or when something happens."""
 
     id: str
-    agents: Sequence[str]
-    """All that are named in it."""
+    work: Sequence[tuple[str, str | None]]
+    """The types of its tasks, and who is named for them, each pair once."""
     workflow: WorkflowSpec
     when: When | None
 
@@ -93,7 +93,7 @@ def coordination(envelope: Envelope, addresses: Mapping[str, Address]) -> Coordi
             Then(workflow=workflow)
     except ValidationError as error:
         raise unfit(error, "payload") from None
-    return Coordination(request.coordination_id, agents_in(request), workflow, request.when)
+    return Coordination(request.coordination_id, _work_in(request), workflow, request.when)
 
 
 def request_in(envelope: Envelope) -> Request:
@@ -110,9 +110,20 @@ def request_in(envelope: Envelope) -> Request:
         raise unfit(error, "payload") from None
 
 
+def id_of_request(envelope: Envelope) -> str:
+    """The id under which its sender knows a request, whatever else may be wrong with that."""
+    given = envelope.payload.get("coordination_id")
+    return given if isinstance(given, str) else envelope.id
+
+
 def agents_in(request: Request) -> list[str]:
     """Whom it names, each once."""
     return list(dict.fromkeys(agent for n in range(len(request.tasks)) if (agent := _agent(request, n)) is not None))
+
+
+def _work_in(request: Request) -> list[tuple[str, str | None]]:
+    parts = range(len(request.tasks))
+    return list(dict.fromkeys((_part(request, n).type or PROMPT, _agent(request, n)) for n in parts))
 
 
 def _agent(request: Request, number: int) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,26 +56,39 @@ def _plain(value: str) -> str:
     return quoted[1] if quoted else value.strip().strip("'")
 
 
-def differing(text: str) -> TopologyDiffers:
-    """The error for a refusal to declare."""
-    difference = difference_in(text)
+def differing(differences: Sequence[Difference]) -> TopologyDiffers:
+    """The error for what was declared otherwise, of which there is something."""
+    by_name: dict[str, list[Difference]] = {}
+    for each in differences:
+        by_name.setdefault(each.name, []).append(each)
+    said = [f"{name} ({'; '.join(map(str, found))})" for name, found in by_name.items()]
     return TopologyDiffers(
-        f"{difference.name or 'What is declared'} is not as it should be: {difference}.",
-        hint=remedy_for(difference),
-        queue=difference.name or None,
-        argument=difference.argument or None,
-        wanted=difference.wanted or None,
-        found=difference.found or None,
+        f"RabbitMQ has something that was declared otherwise: {', '.join(said)}.",
+        hint=remedy_for(*differences) if len(by_name) == 1 else _remedy_for_several(differences),
+        differences=[
+            {"name": each.name, "argument": each.argument, "wanted": each.wanted, "found": each.found}
+            for each in differences
+        ],
     )
+
+
+def _remedy_for_several(differences: Sequence[Difference]) -> str:
+    told = "`mycelium topology` says what to do about each"
+    settings = _settings_for(differences)
+    return f"Set {' and '.join(settings)} to match; or {told}." if settings else f"{told}."
 
 
 def remedy_for(*differences: Difference, messages: int | None = None) -> str:
     """What to do about those of one queue or exchange: RabbitMQ changes no arguments of what is there."""
     away = f"{_deleting(differences[0], messages)}, and `mycelium topology --declare` makes it anew"
+    settings = _settings_for(differences)
+    return f"{away}; or set {' and '.join(settings)} to match." if settings else f"{away}."
+
+
+def _settings_for(differences: Sequence[Difference]) -> Sequence[str]:
+    """The settings that, if they were others, would make all of these agree; none where some would stay."""
     settings = [SETTINGS.get(each.argument) for each in differences]
-    if None in settings:
-        return f"{away}."
-    return f"{away}; or set {' and '.join(dict.fromkeys(filter(None, settings)))} to match."
+    return () if None in settings else tuple(dict.fromkeys(filter(None, settings)))
 
 
 def _deleting(difference: Difference, messages: int | None) -> str:

@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
+from pydantic import JsonValue
 
 from mycelium import Mycelium, MyceliumError
 from mycelium.errors import Conflict, NotClaimable, StoreError
-from mycelium.models import Task, TaskSpec
+from mycelium.models import WORKFLOWS, Task, TaskSpec
 from mycelium.models.trigger import Then, When
 from mycelium.rules import Received
 from mycelium_messaging.asked import AskedFor, asked_for
 from mycelium_messaging.connection import Broker, Delivery
-from mycelium_messaging.coordination import Coordination, agents_in, coordination, request_in
+from mycelium_messaging.coordination import Coordination, agents_in, coordination, id_of_request, request_in
 from mycelium_messaging.envelope import Envelope, parse
 from mycelium_messaging.errors import BadMessage
-from mycelium_messaging.lanes import BY_MESSAGE, SYSTEM
+from mycelium_messaging.lanes import BY_MESSAGE, REJECTED, SYSTEM
+from mycelium_messaging.letter import SAYS_CHARS
 from mycelium_messaging.letters import bury
 from mycelium_messaging.names import AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE, STORE
-from mycelium_messaging.outgoing import store_of
+from mycelium_messaging.outgoing import COORDINATED, store_of
 from mycelium_messaging.roster import Roster
 
 log = logging.getLogger("mycelium.messaging")
@@ -117,11 +119,16 @@ class Intake:
     async def _addressed(self, asked: AskedFor) -> TaskSpec:
         """The task as it is for whom the message names. Raises BadMessage where nobody would do it."""
         spec = asked.spec
-        if not self._does(spec.type) and not await self._others_do(spec.type):
-            raise _unknown(spec.type)
+        if not self._does(spec.type):
+            await self._count_on_others(spec.type, asked.agent)
         if asked.agent is None:
             return spec
         return (await self._roster.addressing([asked.agent]))[asked.agent].on(spec)
+
+    async def _count_on_others(self, kind: str, agent: str | None) -> None:
+        """Raise BadMessage where nobody else does such tasks, not even somebody who is away."""
+        if not await self._roster.others_do(kind, named=agent):
+            raise BadMessage("unknown_type", f"nobody here does tasks of type {kind}")
 
     async def _is_known(self, asked: AskedFor) -> bool:
         """Whether this very message has been taken in before, when there was somebody to do it."""
@@ -149,13 +156,11 @@ class Intake:
     def _does(self, kind: str) -> bool:
         return self._types is None or kind in self._types
 
-    async def _others_do(self, kind: str) -> bool:
-        return await self._roster.others_take(kind) or await self._roster.others_consume(kind)
-
     async def _leave(self, delivery: Delivery, task: Task, refusal: NotClaimable) -> None:
         """Leave a task to others that this worker may not have now: those at the queue, or those at the store."""
         if not self._does(task.type) and not await self._roster.others_consume(task.type):
-            await delivery.ack()  # it waits in the store, and is announced again once in a while
+            log.info("%s waits in the store: %s", task.id, refusal)  # and is announced again once in a while
+            await delivery.ack()
             return
         log.info("%s goes back to its queue: %s", task.id, refusal)
         await anyio.sleep(PAUSE if not self._does(task.type) else LONG_PAUSE)
@@ -166,8 +171,30 @@ class Intake:
         await self._take(delivery, COORDINATION_INTAKE, self._coordinate)
 
     async def _coordinate(self, envelope: Envelope) -> None:
+        try:
+            await self._begin(envelope)
+        except StoreError:
+            raise
+        except MyceliumError as error:
+            await self._reject(envelope, error)
+            raise
+
+    async def _reject(self, envelope: Envelope, error: MyceliumError) -> None:
+        """Have whoever sent the request hear of that, once, as they hear of everything else: from the log."""
+        reason, says = _why(error)
+        data: dict[str, JsonValue] = {
+            COORDINATED: id_of_request(envelope),
+            "message_id": envelope.id,
+            "error": {"error": says[:SAYS_CHARS], "code": reason},
+        }
+        await self._m.receive_event(WORKFLOWS, REJECTED, data, message_id=f"{REJECTED}:{envelope.id}")
+
+    async def _begin(self, envelope: Envelope) -> None:
         addresses = await self._roster.addressing(agents_in(request_in(envelope)))
         wanted = coordination(envelope, addresses)
+        for kind, agent in wanted.work:
+            if not self._does(kind):
+                await self._count_on_others(kind, agent)
         if wanted.when is None:
             await self._m.receive_workflow(wanted.workflow, id=wanted.id)
         else:
@@ -211,13 +238,14 @@ class Intake:
 
     async def _bury(self, delivery: Delivery, error: MyceliumError) -> None:
         """Put a message with the dead letters; where it is lost on the way, it comes again and is put there then."""
-        reason, says = (error.reason, error.says) if isinstance(error, BadMessage) else (error.code, str(error))
+        reason, says = _why(error)
         if await bury(self._broker, delivery, reason, says):
             self.buried[reason] += 1
 
 
-def _unknown(kind: str) -> BadMessage:
-    return BadMessage("unknown_type", f"nobody here does tasks of type {kind}")
+def _why(error: MyceliumError) -> tuple[str, str]:
+    """The code and the words for what keeps a message from being taken in."""
+    return (error.reason, error.says) if isinstance(error, BadMessage) else (error.code, str(error))
 
 
 def _unforeseen(error: Exception) -> BadMessage:

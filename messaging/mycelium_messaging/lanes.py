@@ -17,6 +17,7 @@ from mycelium_messaging.outgoing import (
     announcement,
     letter,
     notification,
+    rejection,
     response,
     system_event,
     task_report,
@@ -32,6 +33,8 @@ REPORTED: Final = OUTCOMES | {"task.started"}
 WORKFLOWS_REPORTED: Final = frozenset(
     {"workflow.created", "workflow.completed", "workflow.failed", "workflow.cancelled"}
 )
+REJECTED: Final = "coordination.rejected"
+"""The event, among those of workflows, that a request became none."""
 BY_MESSAGE: Final = "by_message"
 """What the data of an event has that a message brought: it does not go out again."""
 
@@ -83,6 +86,7 @@ async def report(page: Page) -> list[Outgoing]:
         if workflow is not None and COORDINATED in workflow.metadata:
             tasks = [task for task in await page.m.backend.get(Task, workflow.tasks) if task is not None]
             reports[event.seq] = workflow_report(event, workflow, tasks)
+    reports |= {event.seq: rejection(event) for event in page.of_type(WORKFLOWS, {REJECTED})}
     return [reports[seq] for seq in sorted(reports)]
 
 

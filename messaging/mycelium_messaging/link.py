@@ -13,9 +13,9 @@ import anyio
 from mycelium.errors import MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.address import address_of
+from mycelium_messaging.declaring import declare
 from mycelium_messaging.errors import BrokerAway
 from mycelium_messaging.refusals import stalled, trouble_of
-from mycelium_messaging.topology import declare
 from mycelium_messaging.wire import Cut, Wire, connected
 
 log = logging.getLogger("mycelium.messaging")
@@ -40,6 +40,7 @@ class Link:
         prepare: Callable[[Wire], Awaitable[None]] | None = None,
         *,
         declares: bool = True,
+        tells: bool = True,
     ) -> None:
         self.settings = settings
         self.trouble: MyceliumError | None = None
@@ -47,6 +48,7 @@ class Link:
         self._name = name
         self._prepare = prepare
         self._declares = declares
+        self._tells = tells
         self._wire: Wire | None = None
         self._turned = anyio.Event()
         self._lost_at: float | None = None
@@ -109,7 +111,7 @@ class Link:
         self.trouble, self._wire = None, wire
         if lost_at is None:
             log.info("connected to RabbitMQ at %s", address)
-        elif self._beside is None or not self._beside.lost:
+        elif self._tells and (self._beside is None or not self._beside.lost):
             log.warning("RabbitMQ at %s is back after %.1f s", address, time.monotonic() - lost_at)
         if self._beside is not None:
             self._beside.hurry()
@@ -125,7 +127,7 @@ class Link:
             self._hurried.set()
 
     def _missing(self, trouble: MyceliumError) -> None:
-        if trouble.code not in self._told():  # not at each try
+        if self._tells and trouble.code not in self._told():  # not at each try
             log.warning("%s Trying again until it works.", trouble)
         if self._lost_at is None:
             self._lost_at = time.monotonic()

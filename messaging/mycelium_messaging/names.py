@@ -45,7 +45,7 @@ BINDINGS: Final[Mapping[str, Sequence[str]]] = {
 }
 """By the last part of a queue's name: the routing keys it takes. `#` stands for any number of words, also none."""
 
-ASKED_OF_US: Final = frozenset({AGENT_TASKS, COORDINATION_INTAKE, EVENTS_INTAKE})
+ASKED_OF_US: Final = frozenset({AGENT_TASKS, COORDINATION_INTAKE})
 """The queues whose messages somebody waits for us to act on: what nobody takes there becomes a dead letter.
 
 The others tell what happened, to whoever cares to read; what nobody has read in time is old news, and gone.

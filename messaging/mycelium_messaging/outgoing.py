@@ -175,6 +175,12 @@ def workflow_report(event: Event, workflow: Workflow, tasks: list[Task]) -> Outg
     return enveloped(event, REPORT, "coordination_status", payload)
 
 
+def rejection(event: Event) -> Outgoing:
+    """A request for a coordinated workflow that became a dead letter: its end, with the reason."""
+    status: dict[str, JsonValue] = {"type": "coordination_status", "status": "rejected"}
+    return enveloped(event, REPORT, "coordination_status", {**event.data, **status})
+
+
 def _within_reason(answers: list[dict[str, JsonValue]]) -> list[JsonValue]:
     """All of them, without what they came to where that would be too much: each was sent by itself."""
     if len(to_json(answers)) <= MOST_RESULTS:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import JsonValue
+
 from mycelium import Mycelium
 from mycelium.models import Agent, AgentQuery, TaskSpec
 from mycelium_messaging.errors import BadMessage
@@ -60,18 +62,20 @@ class Roster:
             return Address(capabilities=(name,))
         return None
 
-    async def others_take(self, type: str) -> bool:
-        """Whether somebody else who is there takes tasks of this type from the store, by themselves."""
-        others = await self._others()
-        return any(not _swarms(agent) and _does(agent, type) for agent in others)
+    async def others_do(self, type: str, *, named: str | None = None) -> bool:
+        """Whether somebody else does tasks of this type, now or when they are back; `named` is whom the task is for."""
+        return self._do(type, named, await self._known()) or self._do(type, named, await self._read())
+
+    def _do(self, type: str, named: str | None, agents: Sequence[Agent]) -> bool:
+        return any(each.name != self._m.agent and _will_do(each, type, named) for each in agents)
 
     async def others_consume(self, type: str) -> bool:
-        """Whether another worker does such tasks that come as messages."""
-        others = await self._others()
-        return any(_swarms(agent) and _does(agent, type) for agent in others)
-
-    async def _others(self) -> list[Agent]:
-        return [each for each in await self._known() if each.name != self._m.agent and each.status != "offline"]
+        """Whether another worker that is there does such tasks that come as messages."""
+        return any(
+            _swarms(each) and _does(each, type)
+            for each in await self._known()
+            if each.name != self._m.agent and each.status != "offline"
+        )
 
     async def _known(self) -> Sequence[Agent]:
         return self._agents if time.monotonic() - self._read_at < FRESH else await self._read()
@@ -93,7 +97,23 @@ def _swarms(agent: Agent) -> bool:
     return agent.metadata.get("swarm") is True
 
 
+def _said(agent: Agent) -> list[JsonValue] | None:
+    """The types of tasks that it does, if it says so."""
+    types = agent.metadata.get("executors")
+    return types if isinstance(types, list) else None
+
+
 def _does(agent: Agent, type: str) -> bool:
     """Whether it does tasks of this type; whoever does not say what they do may do anything."""
-    types = agent.metadata.get("executors")
-    return not isinstance(types, list) or type in types or ANY_TYPE in types
+    types = _said(agent)
+    return types is None or type in types or ANY_TYPE in types
+
+
+def _will_do(agent: Agent, type: str, named: str | None) -> bool:
+    """Whether it does tasks of this type, now or when it is back.
+
+    Who is away and never said what they do is counted on only where they are named: nearly every store has such.
+    """
+    if agent.status == "offline" and _said(agent) is None:
+        return agent.name == named or named in agent.capabilities
+    return _does(agent, type)

@@ -8,9 +8,6 @@ from typing import Any, Final
 
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging import names
-from mycelium_messaging.differences import differing
-from mycelium_messaging.refusals import PRECONDITION_FAILED
-from mycelium_messaging.wire import Channel, Cut, Wire
 
 DEAD_LETTERS_MAX: Final = 100_000
 """How many dead letters are kept; the oldest give way, since nobody would ever hear of a refused one."""
@@ -82,29 +79,3 @@ def _arguments(settings: RabbitMQ, suffix: str) -> dict[str, Any]:
     if settings.queue_type == "quorum":  # kept until the dead-letter queue has confirmed it; a classic queue cannot
         arguments["x-dead-letter-strategy"] = "at-least-once"
     return arguments
-
-
-async def declare(wire: Wire, settings: RabbitMQ) -> None:
-    """Make sure that all of it is there; what is there already stays as it is.
-
-    Raises:
-        TopologyDiffers: an exchange or queue was declared with other arguments.
-        Cut: this user may not, or the connection is gone.
-    """
-    channel = await wire.open_channel()
-    try:
-        await _declare(channel, topology_of(settings))
-    except Cut as cut:
-        if cut.code == PRECONDITION_FAILED:
-            raise differing(cut.text) from None
-        raise
-    await channel.close()
-
-
-async def _declare(channel: Channel, topology: Topology) -> None:
-    for exchange in topology.exchanges:
-        await channel.declare_exchange(exchange.name, exchange.kind, auto_delete=exchange.passing)
-    for queue in topology.queues:
-        await channel.declare_queue(queue.name, queue.arguments)
-        for key in queue.bindings:
-            await channel.bind(queue.name, queue.exchange, key)

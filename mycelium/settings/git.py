@@ -14,8 +14,14 @@ def main_folder(folder: Path) -> Path:
     """The folder that stands for the whole repository, given one of its worktrees (a folder with `.git`).
 
     All worktrees of a repository share their main one. A submodule is a repository of its own. What git itself
-    could not follow stands for itself.
+    could not follow stands for itself, and so does what points into itself: no worktree of git's does, and whoever may
+    only write in this folder could choose another configuration by it.
     """
+    found = _main_of(folder)
+    return folder if folder.resolve() in found.resolve().parents else found
+
+
+def _main_of(folder: Path) -> Path:
     git_dir = _git_dir(folder)
     common = _common_dir(git_dir)
     if common is None:

@@ -16,11 +16,11 @@ import anyio
 import pytest
 import typer
 import yaml
-from mcp import Client, StdioServerParameters
 
-from mycelium import Mycelium
 from mycelium.settings import settings
 from mycelium_server.cli.app import app
+from mycelium_worker.servers.file import read_servers
+from mycelium_worker.servers.spec import StdioServer
 from tests.support.processes import MYCELIUM, PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -139,42 +139,26 @@ def test_workers_come_after_what_they_need_and_have_time_to_end() -> None:
     assert all("healthcheck" in SERVICES[name] for name in ("rabbitmq", "redis"))
 
 
-def test_a_server_is_started_by_its_client_only() -> None:
+def test_a_client_starts_a_server_for_itself_and_nobody_else_does() -> None:
     server = SERVICES["server"]
     assert server["profiles"] == ["server"]
-    assert "restart" not in server
-    assert server["healthcheck"] == {"disable": True}  # the image's asks for a worker
-    assert not [name for name, service in SERVICES.items() if "server" in service.get("depends_on", {})]
+    assert server["stdin_open"]
+    assert server["environment"].items() <= SERVICES["worker"]["environment"].items()
+    text = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    assert text.count("docker-compose.yml run --rm -T server") == 1
+    assert '"run", "--rm", "-T", "server"]' in text
 
 
-def started_by_clients() -> list[list[str]]:
-    """The commands of clients in the documentation, from `docker` on."""
-    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
-    (config,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    (entry,) = json.loads(config)["mcpServers"].values()
-    (line,) = re.findall(r"claude mcp add \S+ -- (.*)", page)
-    return [[entry["command"], *entry["args"]], shlex.split(line)]
-
-
-def test_clients_are_told_to_start_the_server() -> None:
-    for words in started_by_clients():
-        assert words[:3] == ["docker", "compose", "--file"]
-        assert Path(words[3]).relative_to("/opt/mycelium") == (DEPLOY / "docker-compose.yml").relative_to(ROOT)
-        assert words[4:] == ["run", "--rm", "-T", "server"]
-
-
-async def test_a_client_finds_the_workers_tasks_through_the_servers_command(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/store.db"
-    command = SERVICES["server"]["command"]
-    server = StdioServerParameters(
-        command=MYCELIUM, args=command, env={"MYCELIUM_BACKEND": url, "MYCELIUM_TOOLS": "core"}
-    )
-    with anyio.fail_after(PATIENCE):
-        async with Mycelium.open(url, agent="ada") as m, Client(server) as client:
-            task = await m.create_task("echo")
-            reply = await client.call_tool("get_task", {"task_id": task.id})
-    assert not reply.is_error
-    assert task.id in str(reply.content)
+def test_the_file_for_workers_without_walls_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(MYCELIUM).parent))  # as the image has our command
+    store, bench = read_servers(DEPLOY / "unconfined.json", {"REDIS_URL": "redis://redis/0"})
+    assert isinstance(store, StdioServer)
+    assert isinstance(bench, StdioServer)
+    assert store.env == {"REDIS_URL": "redis://redis/0"}
+    for server in (store, bench):
+        flags = {flag for param in commands()[server.args[0]].params for flag in param.opts}
+        assert {word for word in server.args if word.startswith("-")} <= flags
+    assert "--unconfined" in bench.args
 
 
 def test_stores_are_kept_and_only_this_machine_reaches_them() -> None:

@@ -14,6 +14,7 @@ from mycelium.errors import InvalidConfig, MyceliumError
 from mycelium.settings.network import RabbitMQ
 from mycelium_messaging.connection import Broker, Consumer, open_broker
 from mycelium_messaging.errors import BrokerAway, BrokerRefused, QueueFull, TopologyDiffers, Unroutable
+from mycelium_messaging.names import BINDINGS
 from tests.support.certificates import make_certificates
 from tests.support.rabbitmq import Names, RabbitServer, rabbit_server
 from tests.support.redis import RedisServer, free_port
@@ -357,22 +358,52 @@ async def test_another_user_in_another_vhost(rabbitmq: RabbitServer) -> None:
     await anyio.to_thread.run_sync(rabbitmq.control, "delete_vhost", names.name)
 
 
+def differences(told: MyceliumError) -> list[dict[str, str]]:
+    assert isinstance(told, TopologyDiffers)
+    found: Any = told.data["differences"]
+    return found
+
+
 async def test_a_queue_with_other_arguments_is_explained(corner: Names) -> None:
     async with connected(corner.settings()):
         pass
     told = await trouble(corner.settings(message_ttl_seconds=60))
-    assert isinstance(told, TopologyDiffers)
-    assert told.data["queue"] == corner.queue("agent_tasks")
-    assert (told.data["argument"], told.data["wanted"], told.data["found"]) == ("x-message-ttl", "60000", "3600000")
-    assert "rabbitmq.message_ttl_seconds" in told.hint
+    assert differences(told) == [
+        {"name": corner.queue(suffix), "argument": "x-message-ttl", "wanted": "60000", "found": "3600000"}
+        for suffix in BINDINGS
+    ]
+    assert told.hint.startswith("Set rabbitmq.message_ttl_seconds (")
+
+
+async def test_all_that_differs_is_told_and_the_rest_declared(corner: Names) -> None:
+    async with connected(corner.settings(max_length=7, queue_type="classic")):
+        pass
+    with closing(corner.server.plain()) as connection:
+        for suffix in BINDINGS:
+            if suffix != "agent_tasks":
+                connection.channel().queue_delete(corner.queue(suffix))
+        connection.channel().queue_delete(corner.queue("dead_letters"))
+    told = await trouble(corner.settings())
+    assert told.message.count(corner.queue("agent_tasks")) == 1
+    assert {each["argument"]: each["found"] for each in differences(told)} == {
+        "x-queue-type": "classic",
+        "x-max-length": "7",
+    }
+    assert f"`rabbitmqctl delete_queue {corner.queue('agent_tasks')}`" in told.hint
+    assert "rabbitmq.queue_type" in told.hint
+    assert "rabbitmq.max_length" in told.hint
+    with closing(corner.server.plain()) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish(corner.name, "task.failed", b"", mandatory=True)  # else it raises
 
 
 async def test_a_queue_of_the_other_kind_is_explained(corner: Names) -> None:
     async with connected(corner.settings(queue_type="classic")):
         pass
     told = await trouble(corner.settings())
-    assert isinstance(told, TopologyDiffers)
-    assert (told.data["argument"], told.data["wanted"], told.data["found"]) == ("x-queue-type", "quorum", "classic")
+    first = {"name": corner.queue("agent_tasks"), "argument": "x-queue-type", "wanted": "quorum", "found": "classic"}
+    assert differences(told)[0] == first
     assert "rabbitmq.queue_type" in told.hint
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ BAD: list[tuple[str, bytes]] = [
     ("missing_field", json.dumps(envelope(payload={"task_id": "task-1"})).encode()),
     ("invalid_field", json.dumps(envelope(payload={"task_id": "no id", "type": "scan"})).encode()),
     ("invalid_field", json.dumps(envelope(payload={"type": "scan", "priority": "urgent"})).encode()),
+    ("invalid_field", json.dumps(envelope(payload={"type": "scan", "not_before": "tomorrow"})).encode()),
     ("unknown_routing_key", json.dumps(envelope(routing_key="task.exploded")).encode()),
     ("unknown_agent", json.dumps(envelope(payload={"type": "scan", "agent_id": "nobody"})).encode()),
     ("unknown_type", json.dumps(envelope(payload={"type": "juggle"})).encode()),
@@ -191,6 +193,49 @@ async def test_what_only_another_worker_can_do_goes_back_for_it(url: str, corner
             assert job.task.agent == "bob"
 
 
+AWAY: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    ({"metadata": {"executors": ["juggle", "tool"]}}, {}, True),
+    ({"metadata": {"executors": ["*"], "swarm": True}}, {}, True),
+    ({"metadata": {"executors": ["tool"]}}, {}, False),
+    ({}, {}, False),
+    ({}, {"agent_id": "bob"}, True),
+    ({"capabilities": ["circus"]}, {"agent_id": "circus"}, True),
+]
+
+
+@pytest.mark.parametrize(("bob", "payload", "waits"), AWAY)
+async def test_what_an_agent_does_that_is_away_waits_for_it(
+    bob: dict[str, Any], payload: dict[str, Any], waits: bool, url: str, corner: Names
+) -> None:
+    async with post(url, corner, types=["scan"]) as p:
+        await p.m.store_agent_status("bob", "offline", **bob)
+        await publish(corner, "task.created", envelope(payload={"task_id": "task-1", "type": "juggle", **payload}))
+        assert await p.job() is None
+        assert [task.status for task in (await p.m.list_tasks()).records] == ["pending"] * waits
+        assert p.intake.buried == ({} if waits else {"unknown_type": 1})
+    assert await corner_is_empty(corner)
+
+
+async def test_a_worker_that_came_a_moment_ago_is_known(url: str, corner: Names) -> None:
+    async with post(url, corner, types=["scan"]) as p:
+        for number in (1, 2):
+            await publish(corner, "task.created", envelope(id=f"m-{number}", payload={"type": "juggle"}))
+            assert await p.job() is None
+            assert p.intake.buried == {"unknown_type": 1}
+            await p.m.store_agent_status("bob", metadata={"executors": ["juggle"]})
+        assert [task.id for task in (await p.m.list_tasks()).records] == ["m-2"]
+
+
+async def test_a_task_waits_for_its_time(url: str, corner: Names) -> None:
+    async with post(url, corner) as p:
+        payload = {"task_id": "task-1", "type": "scan", "not_before": "2099-01-01T01:00:00+01:00"}
+        await publish(corner, "task.created", envelope(payload=payload))
+        assert await p.job() is None
+        task = await p.m.get_task("task-1")
+        assert (task.status, task.not_before) == ("pending", datetime(2099, 1, 1, tzinfo=UTC))
+    assert await corner_is_empty(corner)
+
+
 async def test_a_request_to_several_becomes_a_workflow_of_theirs(url: str, corner: Names) -> None:
     async with post(url, corner) as p, Mycelium.open(url, agent="bob") as bob:
         await bob.store_agent_status(capabilities=["tester"])
@@ -247,6 +292,20 @@ async def test_an_unknown_kind_of_request_is_a_dead_letter(url: str, corner: Nam
         await publish(corner, "agent.coordination", envelope(routing_key="agent.coordination", payload=request))
         letter = await Reader(corner).one(DEAD_LETTERS)
         assert letter.headers["x-mycelium-reason"] == "unknown_type"
+
+
+async def test_a_request_with_a_type_that_nobody_does_is_a_dead_letter(url: str, corner: Names) -> None:
+    async with post(url, corner, types=["scan"]) as p:
+        await p.m.store_agent_status("bob", metadata={"executors": ["prompt"]})
+        tasks = [{"id": "one", "type": "scan"}, {"id": "two", "prompt": "Look."}, {"id": "three", "type": "juggle"}]
+        for number in (2, 3):
+            request = {"coordination_id": f"c-{number}", "type": "parallel_execution", "tasks": tasks[:number]}
+            message = envelope(id=f"m-{number}", routing_key="agent.coordination", payload=request)
+            await publish(corner, "agent.coordination", message)
+        letter = await Reader(corner).one(DEAD_LETTERS)
+        assert letter.headers["x-mycelium-reason"] == "unknown_type"
+        assert "juggle" in letter.headers["x-mycelium-says"]
+        assert {task.id for task in (await p.m.list_tasks()).records} == {"c-2.one", "c-2.two"}
 
 
 async def test_a_system_event_is_in_everybodys_log_once_and_sets_triggers_off(url: str, corner: Names) -> None:

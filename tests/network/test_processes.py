@@ -9,8 +9,10 @@ import anyio
 import pytest
 
 from mycelium import Mycelium
+from mycelium_messaging.names import AGENT_COORDINATION, DEAD_LETTERS
 from tests.network.crowd import PATIENCE, Answers, ask, asking, collecting, declared, waiting
 from tests.network.proof import problems
+from tests.network.reading import Reader, publish
 from tests.network.workers import CONNECTED, WORKS, Team, end
 from tests.support.model_endpoint import model_endpoint
 from tests.support.model_script import Status
@@ -44,6 +46,27 @@ async def test_a_worker_that_is_to_end_by_itself_ends_where_the_broker_refuses_i
     async with team.worker("ada", manner, RABBITMQ_PASSWORD="wrong") as worker:
         assert await worker.ends() == 3
     assert json.loads(worker.err.splitlines()[-1])["error"]["code"] == "broker_refused"
+
+
+async def test_whoever_sent_a_request_that_becomes_nothing_hears_of_it_once(team: Team, corner: Names) -> None:
+    request = {"type": "parallel_execution", "agents": ["nobody"], "tasks": [{"id": "one", "prompt": "Look."}]}
+    message = {"id": "m-1", "routing_key": "agent.coordination", "payload": {**request, "coordination_id": "c-1"}}
+    other = {"id": "c-2", "routing_key": "agent.coordination", "payload": {**request, "type": "telepathy"}}
+    reader = Reader(corner)
+    async with team.worker("ada"):
+        await reader.until_consumed("agent_coordination.intake")
+        for each in (message, message, other):
+            await publish(corner, "agent.coordination", each)
+            await reader.one(DEAD_LETTERS)
+        heard = [await reader.one(AGENT_COORDINATION) for _ in range(5)]
+        told = [each.json["payload"] for each in heard if each.routing_key == "agent.coordination.status"]
+    assert [(each["coordination_id"], each["type"], each["status"]) for each in told] == [
+        ("c-1", "coordination_status", "rejected"),
+        ("c-2", "coordination_status", "rejected"),
+    ]
+    assert [each["error"]["code"] for each in told] == ["unknown_agent", "unknown_type"]
+    assert "nobody" in told[0]["error"]["error"]
+    assert told[0]["message_id"] == "m-1"
 
 
 async def test_a_model_that_answers_nobody_does_not_keep_a_worker_from_ending(team: Team, corner: Names) -> None:

@@ -67,10 +67,15 @@ async def working(root: Path, limits: Limits | None = None, **settings: Any) -> 
 
 @asynccontextmanager
 async def serving(
-    root: Path, *flags: str, mode: str = "auto", before: Sequence[str] = (), env: Mapping[str, str] | None = None
+    root: Path,
+    *flags: str,
+    mode: str = "auto",
+    before: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    audit: Path | None = None,
 ) -> AsyncGenerator[Workbench]:
     """A server on `root`, started through the command `before` if there is one."""
-    audit = root.parent / "audit.jsonl"
+    audit = audit or root.parent / "audit.jsonl"
     words = [*before, MYCELIUM, "workbench", "--root", str(root), "--audit", str(audit), *flags]
     parameters = StdioServerParameters(command=words[0], args=words[1:], env=dict(env or {}))
     async with Client(parameters, mode=mode) as client:

@@ -27,6 +27,30 @@ async def test_quality_and_performance_ask_for_other_things(bench: Workbench) ->
     assert "PERF401" in {each["rule"] for each in performance["findings"]}
 
 
+BLOCKING = """import subprocess, time, urllib.request
+async def wait():
+    time.sleep(1)
+    urllib.request.urlopen("http://example.com")
+    subprocess.run(["true"])
+    open("a")
+"""
+
+
+async def test_what_holds_up_everybody_else_is_a_matter_of_performance(bench: Workbench) -> None:
+    said = await bench.ask("analyze_code", code=BLOCKING, analysis_type="performance")
+    found = {(each["line"], each["rule"], each["severity"]) for each in said["findings"]}
+    assert found == {(3, "ASYNC251", "high"), (4, "ASYNC210", "high"), (5, "ASYNC221", "high"), (6, "ASYNC230", "high")}
+
+
+async def test_ends_of_lines_count_in_files_only(bench: Workbench) -> None:
+    untidy = "x = 1  \n\n\n  "
+    assert (await bench.ask("analyze_code", code=untidy))["findings"] == []
+    assert (await bench.ask("analyze_code", code="x=1"))["findings"] == []
+    (bench.root / "a.py").write_text(untidy)
+    rules = {each["rule"] for each in (await bench.ask("analyze_code", path="a.py"))["findings"]}
+    assert rules == {"W291", "W292", "W293"}
+
+
 async def test_code_that_does_not_parse_is_a_finding(bench: Workbench) -> None:
     said = await bench.ask("analyze_code", code="def f(:\n")
     assert said["findings"][0]["rule"] == "invalid-syntax"

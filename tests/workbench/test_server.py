@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 from mcp import MCPError
 
 from mycelium_workbench import Limits
 from tests.support.inspector import OK, TOOL_ERROR, Inspector
-from tests.support.processes import MYCELIUM
+from tests.support.processes import MYCELIUM, PATIENCE
 from tests.workbench.bench import Workbench, serving, working
 
 pytestmark = pytest.mark.anyio
@@ -55,24 +58,28 @@ async def test_every_call_leaves_a_line_without_contents_and_secrets(bench: Work
     await bench.refused("read_file", wrong=1)
     with pytest.raises(MCPError):
         await bench.call("make_coffee", strong=True)
-    lines = bench.audited()
+    every = bench.audited()
+    began, lines = every[::2], every[1::2]
+    assert [(each["tool"], each["outcome"]) for each in began] == [(each["tool"], "began") for each in lines]
+    assert [each["call"] for each in began] == [each["call"] for each in lines]
     assert [(each["tool"], each["outcome"]) for each in lines] == [
         ("write_file", "ok"), ("analyze_code", "ok"), ("run_command", "ok"), ("read_file", "outside_root"),
         ("browse_page", "not_allowed_address"), ("read_file", "invalid_input"), ("make_coffee", "unknown_tool"),
     ]  # fmt: skip
-    assert set(lines[0]) == {"time", "tool", "arguments", "outcome", "milliseconds", "bytes"}
-    assert lines[0]["arguments"] == {"path": "a", "content": "(7 characters)"}
+    assert set(began[0]) == {"time", "call", "tool", "arguments", "outcome"}
+    assert set(lines[0]) == {"time", "call", "tool", "outcome", "milliseconds", "bytes"}
+    assert began[0]["arguments"] == {"path": "a", "content": "(7 characters)"}
     digest = hashlib.sha256(b"hunter4").hexdigest()
-    assert lines[2]["arguments"] == {"command": "cat", "stdin": f"(7 bytes, SHA-256 {digest})"}
-    assert all(len(json.dumps(each)) < 1000 for each in lines)
-    assert "hunter" not in json.dumps(lines)
+    assert began[2]["arguments"] == {"command": "cat", "stdin": f"(7 bytes, SHA-256 {digest})"}
+    assert all(len(json.dumps(each)) < 1000 for each in every)
+    assert "hunter" not in json.dumps(every)
 
 
 async def test_commands_are_noted_whole_up_to_a_length(bench: Workbench) -> None:
     short, long = f"true {'x' * 3900}", f"true {'y' * 5000}"
     for command in (short, long):
         await bench.ask("run_command", command=command)
-    noted = [each["arguments"]["command"] for each in bench.audited()]
+    noted = [each["arguments"]["command"] for each in bench.audited()[::2]]
     assert noted[0] == short
     assert noted[1] == f"{long[:4000]}… (5005 bytes, SHA-256 {hashlib.sha256(long.encode()).hexdigest()})"
 
@@ -87,8 +94,27 @@ async def test_audit_goes_to_stderr_unless_a_file_is_named(root: Path, capfd: py
 
     async with Client(build_server(Settings(root=root))) as client:
         await client.call_tool("read_file", {"path": "none"})
-    (line,) = capfd.readouterr().err.splitlines()
-    assert json.loads(line)["outcome"] == "not_found"
+    outcomes = [json.loads(line)["outcome"] for line in capfd.readouterr().err.splitlines()]
+    assert outcomes == ["began", "not_found"]
+
+
+@pytest.mark.usefixtures("namespaces")
+async def test_a_call_that_dies_with_its_workbench_has_left_a_line(root: Path) -> None:
+    pid = root.parent / "pid"
+
+    async def call() -> None:
+        with pytest.raises(MCPError):
+            await bench.call("run_command", command="touch begun; sleep 30")
+
+    async with serving(root, before=("sh", "-c", f'echo $$ > {pid}; exec "$@"', "sh")) as bench:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            with anyio.fail_after(PATIENCE):
+                while not (root / "begun").exists():  # noqa: ASYNC110  a file of another process rings no bell
+                    await anyio.sleep(0.02)
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+        (line,) = bench.audited()
+    assert (line["outcome"], line["arguments"]["command"]) == ("began", "touch begun; sleep 30")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """`tool` and `code_analysis` tasks, over a real MCP server."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
+from pydantic import JsonValue
 
 from mycelium import Mycelium
 from mycelium.models import Task
@@ -12,7 +13,7 @@ from mycelium_worker.executors.code_analysis import analyze_code
 from mycelium_worker.executors.registry import Executors
 from mycelium_worker.executors.tool import do_tool
 from mycelium_worker.model import Busy, Message, Rejected, Stop, Text, Turn, Unusable, Usage
-from mycelium_worker.toolbox import Tool
+from mycelium_worker.toolbox import Reply, Tool
 from tests.worker.loop import NoTools, work_off
 from tests.worker.tools import SmallToolbox, small_toolbox
 
@@ -234,6 +235,47 @@ async def test_a_review_that_was_cut_says_so(m: Mycelium, toolbox: SmallToolbox)
     assert task.result is not None
     assert blocks(task)[0]["text"] == "Do not ev\n\n(The review is not complete: the task has no turns left.)"
     assert task.result["stopped"] == "max_turns"
+
+
+class Monoglot(SmallToolbox):
+    """Whose analyser knows Python only, as the workbench's says it."""
+
+    async def call(self, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None) -> Reply:
+        if arguments.get("language") == "python":
+            return await super().call(name, arguments, seconds=seconds)
+        said = "unsupported_language: No analyser for 'rust' is here."
+        return Reply(said, {"error": {"code": "unsupported_language"}}, is_error=True)
+
+
+RUST = {"code": "fn main() {}", "language": "rust"}
+
+
+@pytest.fixture
+async def monoglot() -> AsyncGenerator[SmallToolbox]:
+    async with small_toolbox(Monoglot) as box:
+        yield box
+
+
+async def test_code_that_no_analyser_knows_is_reviewed_by_the_model_alone(m: Mycelium, monoglot: SmallToolbox) -> None:
+    model = Reviewer("Short.")
+    task = await done(m, monoglot, "code_analysis", RUST, model)
+    assert task.result is not None
+    assert blocks(task) == [{"type": "text", "text": "Short."}]
+    assert (task.result["analysis_type"], task.result["model"]) == ("quality", "reviewer")
+    assert "fn main()" in model.asked[0]
+    cut = await done(m, monoglot, "code_analysis", RUST, Reviewer("Sho", stop="max_tokens"), budget={"turns": 1})
+    assert blocks(cut)[0]["text"] == "Sho\n\n(The review is not complete: the task has no turns left.)"
+
+
+@pytest.mark.parametrize(("says", "code"), [(None, "tool_failed"), ("", "unsupported_language")])
+async def test_code_that_nobody_here_knows_fails(
+    m: Mycelium, monoglot: SmallToolbox, says: str | None, code: str
+) -> None:
+    model = None if says is None else Reviewer(says)
+    task = await done(m, monoglot, "code_analysis", RUST, model, max_attempts=3)
+    assert task.error is not None
+    assert (task.status, task.error["code"]) == ("failed", code)
+    assert "No analyser for" in str(task.error["error"])
 
 
 def test_the_two_are_registered() -> None:

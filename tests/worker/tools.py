@@ -76,6 +76,6 @@ class SmallToolbox:
 
 
 @asynccontextmanager
-async def small_toolbox() -> AsyncGenerator[SmallToolbox]:
+async def small_toolbox(kind: type[SmallToolbox] = SmallToolbox) -> AsyncGenerator[SmallToolbox]:
     async with Client(small_server()) as client:
-        yield SmallToolbox(client)
+        yield kind(client)

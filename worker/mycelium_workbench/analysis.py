@@ -18,6 +18,7 @@ from pydantic import Field
 
 from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import InvalidInput, TimedOut, TooLarge, ToolFailed, UnsupportedLanguage
+from mycelium_workbench.helper import end
 from mycelium_workbench.registry import tool
 from mycelium_workbench.reply import Reply
 
@@ -27,8 +28,10 @@ Severity: TypeAlias = Literal["high", "medium", "low"]
 RULES: Final[Mapping[Kind, str]] = {
     "quality": "E,F,W,C90,N,SIM,B,UP",
     "security": "S",
-    "performance": "PERF,C4,FURB,UP034,RUF015,PLC0206,B019,SIM118",
+    "performance": "PERF,C4,FURB,UP034,RUF015,RUF017,PLC0206,PLC0208,B019,SIM118,ASYNC2",
 }
+OF_FILES: Final = "W291,W292,W293"
+"""Blanks and newlines at ends, which nobody means to say anything by in a piece of code."""
 LANGUAGES: Final = ("python",)
 NAMES_OF_PYTHON: Final = frozenset({"python", "py", "python3"})
 MOST: Final = 200
@@ -54,7 +57,7 @@ SEVERITIES: Final[Mapping[str, Severity]] = {
     "S324": "high", "S4": "low", "S501": "high", "S502": "high", "S504": "high", "S505": "high", "S602": "high",
     "S603": "low", "S604": "medium", "S605": "high", "S606": "low", "S607": "low", "S609": "high", "S701": "high",
     # performance
-    "PERF": "medium", "B019": "high",
+    "PERF": "medium", "B019": "high", "RUF017": "medium", "ASYNC2": "high",
 }  # fmt: skip
 
 
@@ -75,7 +78,7 @@ async def analyze_code(
     language: str = "python",
     analysis_type: Kind = "quality",
 ) -> Reply:
-    """Find problems in source code without running it."""
+    """Find problems in Python without running it."""
     if (code is None) == (path is None):
         raise InvalidInput("Exactly one of code and path is needed.", hint="Pass the source, or where it is.")
     if language.strip().lower() not in NAMES_OF_PYTHON:
@@ -87,7 +90,7 @@ async def analyze_code(
     source = code.encode("utf-8", "surrogatepass") if code is not None else await _read(bench, path or "")
     if len(source) > LONGEST:
         raise TooLarge(f"The code has over {LONGEST} bytes.", hint="Pass one file at a time, or a part.")
-    said = await _ask_ruff(source, analysis_type)
+    said = await _ask_ruff(source, analysis_type, whole=code is None)
     return await anyio.to_thread.run_sync(lambda: _reply([_finding(each) for each in _parsed(said)], analysis_type))
 
 
@@ -95,7 +98,7 @@ async def _read(bench: Bench, path: str) -> bytes:
     return await anyio.to_thread.run_sync(bench.folder.read_bytes, path)
 
 
-async def _ask_ruff(source: bytes, kind: Kind) -> Said:
+async def _ask_ruff(source: bytes, kind: Kind, *, whole: bool) -> Said:
     """What ruff finds, in its own words.
 
     Nothing around counts: neither a configuration, nor, in matters of security, comments that silence a rule.
@@ -106,7 +109,13 @@ async def _ask_ruff(source: bytes, kind: Kind) -> Said:
     words = ["check", "--isolated", "--no-cache", "--exit-zero", "--quiet", "--output-format=json", *deaf]
     try:
         with anyio.fail_after(ANALYSED_WITHIN):
-            command = [find_ruff_bin(), *words, f"--select={RULES[kind]}", "-"]
+            command = [
+                find_ruff_bin(),
+                *words,
+                f"--select={RULES[kind]}",
+                *([] if whole else [f"--ignore={OF_FILES}"]),
+                "-",
+            ]
             return await _run(command, source)
     except TimeoutError:
         raise TimedOut("The analysis took too long.", hint="Pass a smaller piece of code.") from None
@@ -125,12 +134,11 @@ async def _run(command: list[str], source: bytes) -> Said:
             tasks.start_soon(_take, process.stderr, said.trouble, MOST_SAID // 100)
             whole = await _take(process.stdout, said.findings, MOST_SAID)
             if not whole:
-                process.kill()
+                end(process)
         said.exit_code = await process.wait()
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
+            end(process)
             await process.aclose()
     if not whole:
         raise TooLarge("There is more to say of this code than fits.", hint="Pass a smaller piece of it.")

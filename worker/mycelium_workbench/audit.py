@@ -1,13 +1,19 @@
-"""A line for every call, refused ones too: who asked for what, how it ended, how long it took."""
+"""Two lines for every call, refused ones too: what was asked for, and how it ended and how long it took.
+
+The first is there before anything is done, so that a call that ends with its workbench has left one as well.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +28,15 @@ LONGEST: Final = 200
 LONGEST_COMMAND: Final = 4000
 """and of a command, which tells what was done."""
 _ADDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass
+class Heard:
+    """What became of a call, as far as that is known."""
+
+    outcome: str = "cancelled"
+    bytes: int = 0
+    """Of its answer."""
 
 
 class Audit:
@@ -42,16 +57,21 @@ class Audit:
             os.close(self._fd)
             self._fd = None
 
-    def note(self, tool: str, arguments: Mapping[str, Any], outcome: str, started: float, size: int) -> None:
-        """Write the line of one call that began at `started` (by `time.monotonic`) and answered `size` bytes."""
-        line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "tool": tool[:100],
-            "arguments": {str(name)[:50]: _noted(name, value) for name, value in list(arguments.items())[:10]},
-            "outcome": outcome,
-            "milliseconds": round((time.monotonic() - started) * 1000, 1),
-            "bytes": size,
-        }
+    @contextmanager
+    def noting(self, tool: str, arguments: Mapping[str, Any]) -> Generator[Heard]:
+        """Write a line now and one at the end, which tells what was heard of the call meanwhile."""
+        call, started, heard = secrets.token_hex(6), time.monotonic(), Heard()
+        noted = {str(name)[:50]: _noted(name, value) for name, value in list(arguments.items())[:10]}
+        self._write({"call": call, "tool": tool[:100], "arguments": noted, "outcome": "began"})
+        try:
+            yield heard
+        finally:
+            took = round((time.monotonic() - started) * 1000, 1)
+            ended = {"outcome": heard.outcome, "milliseconds": took, "bytes": heard.bytes}
+            self._write({"call": call, "tool": tool[:100], **ended})
+
+    def _write(self, said: Mapping[str, Any]) -> None:
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **said}
         written = json.dumps(line, separators=(",", ":")) + "\n"
         if self._fd is None:
             sys.stderr.write(written)

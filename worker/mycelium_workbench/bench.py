@@ -11,9 +11,10 @@ from typing import Final, Self
 
 import anyio
 
-from mycelium_workbench.errors import NoWalls
+from mycelium_workbench.errors import NoWalls, Protected
 from mycelium_workbench.folder import Folder
-from mycelium_workbench.own import guarded
+from mycelium_workbench.hidden import NAME, folders_below, with_companions
+from mycelium_workbench.own import guarded, is_within
 from mycelium_workbench.settings import Limits, Settings
 
 MOST_COMMANDS: Final = 4
@@ -28,6 +29,9 @@ class Bench:
     folder: Folder
     guarded: tuple[str, ...]
     """What of the folder no tool may change."""
+    hidden: tuple[str, ...]
+    """What of it no tool may see, by its way from the root, besides every folder `.mycelium`."""
+    _folders: set[str] = field(default_factory=set[str])
     _obstacle: str | None = None
     _told: bool = False
     commands: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_COMMANDS))
@@ -39,14 +43,30 @@ class Bench:
     @contextmanager
     def open(cls, settings: Settings) -> Generator[Self]:
         """Open the folder and keep it open: it stays the same one, whatever is done to its name."""
-        kept = guarded(settings.root)
-        with Folder.open(settings.root, settings.limits.file_bytes, kept) as folder:
+        kept, hidden = guarded(settings.root), _hidden(settings)
+        with Folder.open(settings.root, settings.limits.file_bytes, kept, hidden) as folder:
             readable = tuple(Path(os.path.realpath(each)) for each in settings.readable if each.is_dir())
-            yield cls(replace(settings, root=folder.root, readable=readable), folder, kept)
+            yield cls(replace(settings, root=folder.root, readable=readable), folder, kept, hidden)
 
     @property
     def limits(self) -> Limits:
         return self.settings.limits
+
+    def covered(self) -> list[str]:
+        """The real paths that a command must not see now. Takes a while in a folder of many files.
+
+        Raises:
+            Protected: a link stands in such a place, which nothing can cover.
+        """
+        root = str(self.folder.root)
+        if os.path.islink(os.path.join(root, NAME)):
+            raise Protected(
+                f"{NAME} is a link here, which commands could replace, so none is run.",
+                hint="Make it a folder, or work in another one.",
+            )
+        self._folders.update(folders_below(root))  # kept: a flood of folders made later must not uncover one
+        named = (os.path.join(root, each) for each in self.hidden)
+        return sorted(each for each in {*self._folders, *named} if os.path.lexists(each))
 
     async def walled(self) -> bool:
         """Whether commands run behind walls: always where this system has them. Tried once.
@@ -62,7 +82,8 @@ class Bench:
         if self._obstacle and not self.settings.unconfined:
             raise NoWalls(
                 f"This system has no walls for commands ({self._obstacle}), so none is run.",
-                hint="Start the workbench with --unconfined to run commands with all that its user may do.",
+                hint="Start the workbench with --unconfined (a worker's: in an MCP file) to run commands with all that "
+                "its user may do.",
                 reason=self._obstacle,
             )
         return not self._obstacle
@@ -90,6 +111,13 @@ class Bench:
     def _limits(self) -> str:
         limits = self.limits
         return f"Limits: {limits.seconds:g} s, {limits.memory_mb} MiB, {limits.processes} processes"
+
+
+def _hidden(settings: Settings) -> tuple[str, ...]:
+    """Those below the root, as they are called from there."""
+    root = os.path.realpath(settings.root)
+    places = (place for each in settings.hidden for place in with_companions(os.path.realpath(each)))
+    return tuple(os.path.relpath(each, root) for each in places if is_within(each, root) and each != root)
 
 
 def _as_root() -> str:

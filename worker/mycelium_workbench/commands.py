@@ -12,6 +12,7 @@ from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import (
     InvalidInput,
     NoWalls,
+    Protected,
     TimedOut,
     TooLarge,
     ToolFailed,
@@ -20,6 +21,7 @@ from mycelium_workbench.errors import (
     TooMuchOutput,
     WorkbenchError,
 )
+from mycelium_workbench.hidden import NAME
 from mycelium_workbench.registry import Number, tool
 from mycelium_workbench.reply import Reply
 from mycelium_workbench.running import Ran, run
@@ -64,6 +66,12 @@ def _check(command: str, stdin: str) -> None:
 def _error(ran: Ran, bench: Bench, limit: float) -> WorkbenchError | None:
     limits, data = bench.limits, ran.data()
     match ran.stopped:
+        case _ if ran.aside is not None:
+            return Protected(
+                f"{NAME} was made while the command ran; it is called {ran.aside} now.",
+                hint="Mycelium keeps its configuration under that name: use another.",
+                **data,
+            )
         case "time":
             return TimedOut(
                 f"The command ran for over {limit:g} s and was stopped.",

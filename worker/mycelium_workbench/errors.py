@@ -6,7 +6,7 @@
     │   ├── InvalidPattern     invalid_pattern         a regular expression or a glob
     │   └── UnsupportedLanguage unsupported_language
     ├── OutsideRoot            outside_root            the path leads out of the folder that is worked in
-    ├── Protected              protected               the path is of Mycelium's own code
+    ├── Protected              protected               the path is of Mycelium's own code or state
     ├── NotFound               not_found
     ├── NotAFile               not_a_file              a folder, a device, a pipe
     ├── NotText                not_text
@@ -82,7 +82,7 @@ class OutsideRoot(WorkbenchError):
 
 
 class Protected(WorkbenchError):
-    """The path lies in code that this server itself runs."""
+    """The path lies in code that this server itself runs, or in what Mycelium keeps for itself."""
 
     code = "protected"
 

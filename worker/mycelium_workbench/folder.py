@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Self, TypeAlias
 
 from mycelium_workbench.errors import FileTrouble, InvalidInput, NotAFile, NotFound, OutsideRoot, Protected, TooLarge
+from mycelium_workbench.hidden import is_hidden
 
 MOST_LINKS: Final = 20
 """On one way; more are a circle."""
@@ -35,17 +36,25 @@ _INSIDE: Final = "Use a path inside the folder that is worked in, relative to it
 class Folder:
     """A root that nothing leads out of."""
 
-    def __init__(self, root: Path, fd: int, file_bytes: int, guarded: frozenset[_Identity]) -> None:
+    def __init__(
+        self, root: Path, fd: int, file_bytes: int, guarded: frozenset[_Identity], hidden: frozenset[str]
+    ) -> None:
         self.root = root
         self.fd = fd
         self._file_bytes = file_bytes
         self._guarded = guarded
+        self._hidden = hidden
         self._changing = threading.Lock()
 
     @classmethod
     @contextmanager
-    def open(cls, root: Path, file_bytes: int, guarded: Iterable[str] = ()) -> Generator[Self]:
-        """Hold `root` open for the time of this context. Nothing is written into the `guarded` paths.
+    def open(
+        cls, root: Path, file_bytes: int, guarded: Iterable[str] = (), hidden: Iterable[str] = ()
+    ) -> Generator[Self]:
+        """Hold `root` open for the time of this context.
+
+        Nothing is written into the `guarded` paths, and the `hidden` ones, relative to the root and without links on
+        the way, are out of reach, as is every folder `.mycelium`.
 
         Raises:
             NotFound, NotAFile, FileTrouble: it is no folder that can be opened.
@@ -54,7 +63,8 @@ class Folder:
         with _told(str(root)):
             fd = os.open(resolved, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            yield cls(resolved, fd, file_bytes, frozenset(_identity(os.stat(each)) for each in guarded))
+            identities = frozenset(_identity(os.stat(each)) for each in guarded)
+            yield cls(resolved, fd, file_bytes, identities, frozenset(map(str.casefold, hidden)))
         finally:
             os.close(fd)
 
@@ -118,7 +128,8 @@ class Folder:
     def _walk(self, path: str, *, make: bool = False) -> Generator[_Walk]:
         names = self._names(path)
         with ExitStack() as stack:
-            walk = _Walk(stack, self.fd, self.root, path, self._guarded if make else frozenset())
+            guarded = self._guarded if make else frozenset[_Identity]()
+            walk = _Walk(stack, self.fd, self.root, path, guarded, self._hidden)
             with _told(path):
                 walk.go(names, make=make)
             yield walk
@@ -161,6 +172,8 @@ class _Walk:
     path: str
     guarded: frozenset[_Identity]
     """What this way must not lead into."""
+    hidden: frozenset[str]
+    """What it must not lead into, by its words without regard to case: it may be there later only."""
 
     def __post_init__(self) -> None:
         self.folders = [self.root_fd]
@@ -178,7 +191,9 @@ class _Walk:
             name = todo.pop()
             if name == "..":
                 self._back()
-            elif (target := self._link(name)) is not None:
+                continue
+            self._check_seen(name)
+            if (target := self._link(name)) is not None:
                 links += 1
                 if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, "Too many links")
@@ -189,6 +204,13 @@ class _Walk:
                 self._into(name, make=make)
             else:
                 self.name = name
+
+    def _check_seen(self, name: str) -> None:
+        if is_hidden(name) or "/".join([*self.way, name]).casefold() in self.hidden:
+            raise Protected(
+                f"{_shown(self.path)} is what Mycelium keeps for itself.",
+                hint="Its configuration and its store are out of reach here.",
+            )
 
     def _back(self) -> None:
         if len(self.folders) == 1:

@@ -37,6 +37,7 @@ class Order:
     environment: dict[str, str]
     readable: list[str]
     guarded: list[str]
+    hidden: list[str]
     walls: bool
     network: bool
     seconds: float
@@ -75,7 +76,7 @@ def _kept_inside(order: Order) -> dict[str, Any]:
         os.waitpid(inner, 0)
         return {}
     walls.die_with_parent()
-    shown = walls.Shown(order.root, order.root_fd, order.readable, order.guarded)
+    shown = walls.Shown(order.root, order.root_fd, order.readable, order.guarded, order.hidden)
     walls.build(shown, network=order.network, memory=order.memory, processes=order.processes)
     return Keeper(order).run()
 

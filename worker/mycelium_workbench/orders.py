@@ -20,7 +20,9 @@ REPORTED: Final[Mapping[str, tuple[type, ...]]] = {
 """What a keeper says of a command."""
 
 
-def order(bench: Bench, command: str, folder: str, limit: float, home: str, report: int, *, walled: bool) -> list[str]:
+def order(
+    bench: Bench, command: str, folder: str, covered: list[str], limit: float, home: str, report: int, *, walled: bool
+) -> list[str]:
     """The keeper's command line, with the order in it."""
     settings, limits = bench.settings, bench.limits
     said = {
@@ -31,6 +33,7 @@ def order(bench: Bench, command: str, folder: str, limit: float, home: str, repo
         "environment": _environment(home, walled=walled),
         "readable": [*_interpreter(), *(str(each) for each in settings.readable)],
         "guarded": bench.guarded,
+        "hidden": covered,
         "walls": walled,
         "network": settings.network,
         "seconds": limit,

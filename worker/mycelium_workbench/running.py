@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+import anyio.to_thread
 from anyio.abc import Process
 
 from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import ToolFailed
+from mycelium_workbench.hidden import none_made
 from mycelium_workbench.orders import order, reported
 
 GRACE: Final = 1.0
@@ -69,6 +71,8 @@ class Ran:
     """Why it had to be stopped, if it had to: time, output, memory or processes."""
     failed: str | None = None
     """Why there are no walls for it, if that is why it did not run."""
+    aside: str | None = None
+    """How a `.mycelium` is called now that was made meanwhile."""
 
     def data(self) -> dict[str, Any]:
         return {
@@ -99,12 +103,15 @@ async def run(bench: Bench, command: str, folder: str, stdin: bytes, limit: floa
 
     Raises:
         ToolFailed: no process can be started.
+        Protected: what must stay hidden cannot be.
     """
     ran = Ran(Output(bench.limits.output_bytes))
     started = time.monotonic()
-    async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
-        why = await _attend(process, stdin, ran.output, limit)
-        said = reported(report)
+    with none_made(bench.folder.root, bench.folder.fd) as aside:
+        async with _keeper(bench, command, folder, limit, walled=walled) as (process, report):
+            why = await _attend(process, stdin, ran.output, limit)
+            said = reported(report)
+    ran.aside = aside[0] if aside else None
     ran.seconds = time.monotonic() - started
     ran.exit_code = said.get("exit_code")
     ran.stopped = why or said.get("stopped")
@@ -172,12 +179,13 @@ async def _keeper(
     bench: Bench, command: str, folder: str, limit: float, *, walled: bool
 ) -> AsyncGenerator[tuple[Process, int]]:
     """The command's keeper, started; it and everything under it has ended when this context does."""
+    covered = await anyio.to_thread.run_sync(bench.covered) if walled else []
     report, written = os.pipe()
     try:
         with tempfile.TemporaryDirectory(prefix="mycelium-", ignore_cleanup_errors=True) as home:
             try:
                 process = await anyio.open_process(
-                    order(bench, command, folder, limit, home, written, walled=walled),
+                    order(bench, command, folder, covered, limit, home, written, walled=walled),
                     stderr=subprocess.STDOUT,  # in the order in which it was written
                     env={},
                     cwd="/",

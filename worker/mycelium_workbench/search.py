@@ -15,7 +15,7 @@ from pydantic import Field
 
 from mycelium_workbench.bench import Bench
 from mycelium_workbench.errors import InvalidInput, InvalidPattern, TimedOut
-from mycelium_workbench.helper import words
+from mycelium_workbench.helper import end, words
 from mycelium_workbench.registry import Whole, tool
 from mycelium_workbench.reply import Reply
 
@@ -90,6 +90,7 @@ async def _searcher(bench: Bench, pattern: str, glob: str, limit: int) -> AsyncG
         "glob": glob.removeprefix("./"),
         "limit": limit,
         "file_bytes": bench.limits.file_bytes,
+        "hidden": [each.casefold() for each in bench.hidden],
     }
     process = await anyio.open_process(
         words("searcher", json.dumps(asked)),
@@ -104,7 +105,6 @@ async def _searcher(bench: Bench, pattern: str, glob: str, limit: int) -> AsyncG
         yield BufferedByteReceiveStream(process.stdout)
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
+            end(process)
             await process.wait()
             await process.aclose()

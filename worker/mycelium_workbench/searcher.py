@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from mycelium_workbench.hidden import is_hidden
+
 PASSED_OVER: Final = frozenset({".git", ".hg", ".svn", "node_modules", "__pycache__"})
 """Folders of other programs' own."""
 BINARY: Final = b"\0"
@@ -39,7 +41,8 @@ def main(argument: str) -> None:
         _say({"invalid": str(error)})
         return
     finds = files = 0
-    for path, content in _texts(asked["root"], chosen, asked["file_bytes"]):
+    hidden = frozenset[str](asked["hidden"])
+    for path, content in _texts(asked["root"], chosen, asked["file_bytes"], hidden):
         files += 1
         shown_path = os.fsencode(path).decode(errors="replace")  # names need not be UTF-8; what is said must
         for number, line in enumerate(content.splitlines(), 1):
@@ -64,11 +67,11 @@ def _shown(line: str, start: int) -> str:
     return f"{'…' if begin else ''}{shown}{'…' if len(line) > begin + SHOWN else ''}"
 
 
-def _texts(root: int, chosen: re.Pattern[str], most: int) -> Iterator[tuple[str, str]]:
-    """Every chosen file that is text, by name. Links are not followed, in whatever place they are."""
+def _texts(root: int, chosen: re.Pattern[str], most: int, hidden: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Every chosen file that is text and not hidden, by name. Links are not followed, in whatever place they are."""
     # Opened anew, since whoever shares the one that was passed shares its place in the listing.
     for path, folder, name in _within(root, "", ".", 0):
-        if chosen.fullmatch(path) is None:
+        if chosen.fullmatch(path) is None or _is_below(path.casefold(), hidden):
             continue
         with suppress(OSError):
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
@@ -81,6 +84,10 @@ def _texts(root: int, chosen: re.Pattern[str], most: int) -> Iterator[tuple[str,
                 yield path, content.decode(errors="replace")
 
 
+def _is_below(path: str, hidden: frozenset[str]) -> bool:
+    return bool(hidden) and any(f"{path}/".startswith(f"{each}/") for each in hidden)
+
+
 def _files(folder: int, way: str, depth: int) -> Iterator[tuple[str, int, str]]:
     with os.scandir(folder) as entries:
         names = sorted(
@@ -89,7 +96,7 @@ def _files(folder: int, way: str, depth: int) -> Iterator[tuple[str, int, str]]:
     for name, is_folder, is_file in names:
         if is_file:
             yield f"{way}{name}", folder, name
-        elif is_folder and depth < DEEPEST and name not in PASSED_OVER:
+        elif is_folder and depth < DEEPEST and name not in PASSED_OVER and not is_hidden(name):
             yield from _within(folder, way, name, depth)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
@@ -54,7 +53,8 @@ def build_server(settings: Settings, *, version: str = "0") -> Server[Bench]:
     async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
         arguments = params.arguments or {}
         if params.name not in by_name:
-            audit.note(params.name, arguments, "unknown_tool", time.monotonic(), 0)
+            with audit.noting(params.name, arguments) as heard:
+                heard.outcome = "unknown_tool"
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
         return await _audited(audit, by_name[params.name], context.lifespan_context, arguments)
 
@@ -78,14 +78,10 @@ def build_server(settings: Settings, *, version: str = "0") -> Server[Bench]:
 
 
 async def _audited(audit: Audit, tool: Tool, bench: Bench, arguments: Mapping[str, Any]) -> CallToolResult:
-    started = time.monotonic()
-    outcome, size = "cancelled", 0
-    try:
+    with audit.noting(tool.name, arguments) as heard:
         result = await _answer(tool, bench, arguments)
-        outcome, size = _outcome(result), _size(result)
+        heard.outcome, heard.bytes = _outcome(result), _size(result)
         return result
-    finally:
-        audit.note(tool.name, arguments, outcome, started, size)
 
 
 async def _answer(tool: Tool, bench: Bench, arguments: Mapping[str, Any]) -> CallToolResult:

@@ -68,8 +68,10 @@ class Settings:
     """Folders besides the system's own that commands may read."""
     allowed_hosts: frozenset[tuple[str, int]] = frozenset()
     """Hosts and ports that pages may come from although their addresses are not for pages."""
+    hidden: tuple[Path, ...] = ()
+    """Files and folders of the root that no tool sees, besides every folder `.mycelium`."""
     audit: Path | None = None
-    """The file that gets a line for each call. None: stderr."""
+    """The file that gets the lines of each call. None: stderr."""
     limits: Limits = field(default_factory=Limits)
 
     def check(self) -> None:
@@ -88,8 +90,19 @@ class Settings:
             raise InvalidInput(f"{', '.join(low)} must be above 0.", hint="Limits cannot be turned off.")
         if self.audit is not None and not self.audit.absolute().parent.is_dir():
             raise InvalidInput(f"There is no folder for {self.audit}.", hint="Make it, or name another file.")
-        if self.audit is not None and is_within(os.path.realpath(self.audit), str(root)):
-            raise InvalidInput(
-                f"{self.audit} lies in the folder that is worked in.",
-                hint="Commands could change it: name another file.",
-            )
+        if self.audit is not None:
+            audit = os.path.realpath(self.audit)
+            if is_within(audit, str(root)) and not self._hides(audit, root):
+                raise InvalidInput(
+                    f"{self.audit} lies in the folder that is worked in.",
+                    hint="Commands could change it: name another file.",
+                )
+
+    def _hides(self, path: str, root: Path) -> bool:
+        from mycelium_workbench.hidden import way_is_hidden
+        from mycelium_workbench.own import is_within
+
+        hidden = [os.path.realpath(each) for each in self.hidden]
+        return way_is_hidden(os.path.relpath(path, root)) or any(
+            is_within(path, each) for each in hidden if not is_within(str(root), each)
+        )

@@ -88,7 +88,9 @@ class Shown:
     readable: Sequence[str]
     """these cannot,"""
     guarded: Sequence[str]
-    """nor can these, which lie below the root."""
+    """nor can these, which lie below the root,"""
+    hidden: Sequence[str]
+    """and of these, which lie there, too, not even what they hold can be seen."""
 
 
 def build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
@@ -133,6 +135,7 @@ def _build(shown: Shown, *, network: bool, memory: int, processes: int) -> None:
         _show(folder, fd)
     _show(shown.root, root, writable=True)
     _guard(shown)
+    _cover(shown)
     _processes(processes, memory)
     _call("umount2", b"/old", MNT_DETACH)
     os.rmdir("/old")
@@ -201,12 +204,29 @@ def _show_file(path: str, flags: int) -> None:
 
 def _guard(shown: Shown) -> None:
     """Make what is guarded read-only, and what leads there a place that cannot be renamed, as a mount is."""
-    passed = {str(each) for path in shown.guarded for each in Path(path).parents if Path(shown.root) in each.parents}
-    for each in sorted(passed | set(shown.guarded)):
-        path = os.fsencode(each)
-        _call("mount", path, path, None, MS_BIND | MS_REC, None)
+    for each in sorted(_on_the_way(shown.guarded, shown.root) | set(shown.guarded)):
+        _hold(each)
         if each in shown.guarded:
             _restrict(each, MS_RDONLY | MS_NOSUID | MS_NODEV)
+
+
+def _cover(shown: Shown) -> None:
+    """Put something empty, and read-only, over what is hidden, and hold what leads there."""
+    there = [each for each in shown.hidden if os.path.lexists(each)]
+    for each in sorted(_on_the_way(there, shown.root)):
+        _hold(each)
+    for each in there:
+        _hide(each)
+
+
+def _on_the_way(paths: Sequence[str], root: str) -> set[str]:
+    return {str(each) for path in paths for each in Path(path).parents if Path(root) in each.parents}
+
+
+def _hold(folder: str) -> None:
+    """Make a mount of it, which cannot be renamed."""
+    path = os.fsencode(folder)
+    _call("mount", path, path, None, MS_BIND | MS_REC, None)
 
 
 def _restrict(folder: str, flags: int) -> None:

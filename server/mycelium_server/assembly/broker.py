@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Collection, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -101,19 +100,6 @@ async def _visit(settings: RabbitMQ) -> AsyncGenerator[Broker]:
     """The broker as it is: nothing is declared, and one that is away is not waited for."""
     from mycelium_messaging.connection import open_broker
 
-    with _quietly():
-        async with open_broker(settings, name=NAME, declares=False) as broker:
-            await broker.connect_now()
-            yield broker
-
-
-@contextmanager
-def _quietly() -> Generator[None]:
-    """Without the warning that a broker which is away will be tried again: a command tries once, and says so itself."""
-    log = logging.getLogger("mycelium.messaging")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
+    async with open_broker(settings, name=NAME, declares=False, tells=False) as broker:
+        await broker.connect_now()
+        yield broker

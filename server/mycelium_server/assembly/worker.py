@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium import Mycelium, MyceliumError
@@ -267,11 +266,13 @@ def _servers_of_file(settings: Settings) -> Sequence[ServerSpec]:
 
 def _own_servers(config: Configuration, settings: Settings, plan: Plan, client: Mycelium) -> Sequence[ServerSpec]:
     """The store as the worker's agent sees it, and the workbench in this folder."""
+    from mycelium_server.assembly.own_bench import own_bench
     from mycelium_worker.servers.spec import default_servers
 
     url = _whole_url(config, plan, client)
+    bench = own_bench(config, client.backend.url)
     unlisted = () if settings.tools == "all" else _unlisted()
-    return default_servers(server_command(), backend=url, agent=client.agent, root=Path.cwd(), unlisted=unlisted)
+    return default_servers(server_command(), backend=url, agent=client.agent, bench=bench, unlisted=unlisted)
 
 
 def _unlisted() -> Iterable[str]:

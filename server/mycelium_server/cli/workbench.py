@@ -29,6 +29,10 @@ async def workbench(
         list[Path] | None,
         typer.Option(metavar="FOLDER", help="Let commands read this folder, besides the system's. May be repeated."),
     ] = None,
+    hide: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Let no tool see this, besides every folder .mycelium. May be repeated."),
+    ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST:PORT", help="Let pages come from here, though it is private. May be repeated."),
@@ -41,7 +45,7 @@ async def workbench(
     command_file_mb: Annotated[int, typer.Option(help="Let a command write files of up to this size.")] = 1024,
     audit: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Append a line for each call to this file. Without it, to stderr."),
+        typer.Option(metavar="FILE", help="Append the lines of each call to this file. Without it, to stderr."),
     ] = None,
 ) -> None:
     """Serve the workbench's six tools over stdin and stdout.
@@ -58,6 +62,7 @@ async def workbench(
         network=network,
         unconfined=unconfined,
         readable=tuple(readable or ()),
+        hidden=tuple(hide or ()),
         audit=audit,
         limits=Limits(
             seconds=seconds,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mycelium.errors import InvalidMcpFile
 from mycelium_worker.servers.file import read_servers
 from mycelium_worker.servers.json_places import Fields, Placed, placed
-from mycelium_worker.servers.spec import HttpServer, StdioServer, default_servers
+from mycelium_worker.servers.spec import Bench, HttpServer, StdioServer, default_servers
 
 
 def read(folder: Path, text: str | bytes, **environment: str) -> tuple[StdioServer | HttpServer, ...]:
@@ -242,12 +242,16 @@ def outcome(file: Path) -> tuple[tuple[StdioServer | HttpServer, ...], InvalidMc
 
 
 def test_by_default_there_are_the_store_and_the_workbench(tmp_path: Path) -> None:
-    store, bench = default_servers("/bin/mycelium", backend="redis://:secret@h/0", agent="worker-1", root=tmp_path)
+    told = Bench(tmp_path, hidden=(tmp_path / "store.db",), audit=tmp_path / "audit")
+    store, bench = default_servers("/bin/mycelium", backend="redis://:secret@h/0", agent="worker-1", bench=told)
     assert store == StdioServer(
         "coordination",
         "/bin/mycelium",
         ("serve", "--tools", "all", "--agent", "worker-1"),
         {"MYCELIUM_BACKEND": "redis://:secret@h/0"},
     )
-    assert bench == StdioServer("workbench", "/bin/mycelium", ("workbench", "--root", str(tmp_path)))
+    assert bench == StdioServer("workbench", "/bin/mycelium", ("workbench", *told.flags))
+    assert told.flags == (
+        *("--root", str(tmp_path), "--hide", str(tmp_path / "store.db"), "--audit", str(tmp_path / "audit")),
+    )
     assert "secret" not in repr(store)

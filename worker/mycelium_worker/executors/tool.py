@@ -75,9 +75,14 @@ async def call_tool(
         TaskFailed: that is an error. It is tried again where the tool's server is to blame, or `again` says so.
     """
     reply = await attempt.toolbox.call(name, arguments, seconds=seconds)
+    check(reply, name, again=again)
+    return reply
+
+
+def check(reply: Reply, name: str, *, again: bool = False) -> None:
+    """Raises as `call_tool` if this tool's reply is an error."""
     if reply.is_error:
         raise TaskFailed(reply.text or f"{name} failed.", code="tool_failed", retry=reply.again or again, tool=name)
-    return reply
 
 
 async def account(attempt: Attempt) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -41,10 +41,29 @@ COORDINATION = "coordination"
 WORKBENCH = "workbench"
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The workbench that a worker starts."""
+
+    root: Path
+    """The folder that is worked in."""
+    hidden: Sequence[Path] = ()
+    """What of it no tool may see."""
+    audit: Path | None = None
+    """The file that gets the lines of each call."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """For the command."""
+        hidden = (word for each in self.hidden for word in ("--hide", str(each)))
+        audit = () if self.audit is None else ("--audit", str(self.audit))
+        return ("--root", str(self.root), *hidden, *audit)
+
+
 def default_servers(
-    server_command: str, *, backend: str, agent: str, root: Path, unlisted: Iterable[str] = ()
+    server_command: str, *, backend: str, agent: str, bench: Bench, unlisted: Iterable[str] = ()
 ) -> tuple[ServerSpec, ...]:
-    """What is offered where no file says otherwise: the team's store as this agent, and this folder.
+    """What is offered where no file says otherwise: the team's store as this agent, and a folder.
 
     Of the store there are all tools, so that tasks can call any; models are not told of those that are `unlisted`. Its
     URL travels in the environment, since any user of the machine may read a command line.
@@ -57,5 +76,5 @@ def default_servers(
             {"MYCELIUM_BACKEND": backend},
             unlisted=frozenset(unlisted),
         ),
-        StdioServer(WORKBENCH, server_command, ("workbench", "--root", str(root))),
+        StdioServer(WORKBENCH, server_command, ("workbench", *bench.flags)),
     )
