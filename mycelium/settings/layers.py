@@ -29,10 +29,16 @@ OURS: Final = (
     "MYCELIUM_TASKQUEUE_",
     "MYCELIUM_MARKDOWN_",
     "MYCELIUM_RABBITMQ_",
+    "MYCELIUM_WORKER_",
     "MYCELIUM_CLAUDE_",
     "MYCELIUM_OPENAI_",
 )
-"""What only names of variables for settings begin with; other names that begin with `MYCELIUM_` are of flags."""
+"""What names of variables for settings begin with; other names that begin with `MYCELIUM_` are of flags."""
+FLAGS: Final = tuple(
+    f"MYCELIUM_WORKER_{flag}"
+    for flag in ("CAPABILITY", "QUEUE", "TYPE", "ONCE", "UNTIL_EMPTY", "HEALTH_FILE", "HEALTH_PORT")
+)
+"""Variables of flags of `mycelium worker` that are no settings, though they begin as those do."""
 SWITCH: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("enabled", "true", "yes", "on", "1"), True),
     **dict.fromkeys(("disabled", "false", "no", "off", "0"), False),
@@ -86,7 +92,7 @@ def variable_layer(environ: Mapping[str, str]) -> Layer:
 
 
 def _check_names(environ: Mapping[str, str]) -> None:
-    known = [variable for setting in settings().values() for variable in setting.variables]
+    known = [*FLAGS, *(variable for setting in settings().values() for variable in setting.variables)]
     for name, value in environ.items():
         if value and name.startswith(OURS) and name not in known:
             nearest = get_close_matches(name, known, 1, cutoff=0)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ GARBAGE: Final = 20_000
 """More objects than this made and kept, and the collector looks for garbage."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at whether a worker that is to end by itself still can."""
+TRIES: Final = 3
+"""Times the wait for a connection, and a worker that is to end when nothing is left has waited for a broker."""
 SHOWN: Final = 200
 """Characters of an error that a line shows."""
 
@@ -87,7 +90,7 @@ async def _work(config: Configuration, settings: Settings, plan: Plan, manner: M
             _introduce(assembled, settings, where)
             signals.reach(assembled.worker)
             _spare_the_collector()
-            hopeless = await _run(assembled, manner)
+            hopeless = await _run(assembled, manner, settings.rabbitmq.connection_timeout_seconds * TRIES)
         _tell_end(assembled.worker, as_json=manner.as_json)
     if hopeless is not None:
         tell(hopeless, as_json=manner.as_json)
@@ -101,14 +104,21 @@ def _is_undone(tally: Tally) -> bool:
     return tally.total > 0 and not tally.done
 
 
-async def _run(assembled: Assembled, manner: Manner) -> MyceliumError | None:
-    """Let the worker work; what kept it from doing all that it was to do, if it was to end by itself."""
+async def _run(assembled: Assembled, manner: Manner, patience: float) -> MyceliumError | None:
+    """Let the worker work; what kept it from doing all that it was to do, if it was to end by itself.
+
+    `patience` are the seconds that it waits for a broker that is away, with nothing else to do, until it is empty.
+    """
     hopeless: list[MyceliumError] = []
 
     async def watch() -> None:
+        good_until = math.inf
         while not hopeless:
             await anyio.sleep(LOOK_EVERY)  # the broker is tried again and again, and tells nobody of it
-            hopeless.extend([why] if (why := assembled.hopeless) else [])
+            alone = assembled.alone if manner.until_empty else None
+            now = anyio.current_time()
+            good_until = min(good_until, now + patience) if alone is not None else math.inf
+            hopeless.extend([why] if (why := alone if now >= good_until else assembled.hopeless) else [])
         assembled.worker.stop()
 
     async with anyio.create_task_group() as tasks:

@@ -1,5 +1,6 @@
 """The broker is away when a worker begins, and later for long: it works on, and nothing is lost or held up."""
 
+import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -114,3 +115,23 @@ def test_trouble_of_the_broker_is_not_called_a_wrong_address() -> None:
     trouble = trouble_of(Cut(541, "INTERNAL_ERROR"), RabbitMQ(host="rabbit"))
     assert "trouble of its own: INTERNAL_ERROR" in str(trouble)
     assert "rabbitmq.host" not in str(trouble)
+
+
+async def test_until_empty_does_what_it_can_and_then_waits_for_no_broker(team: Team) -> None:
+    async with Mycelium.open(team.url, agent="ada") as m:
+        ids = [task.id for task in await m.create_tasks(["note"] * 5)]
+        async with team.worker("ada", "--until-empty", RABBITMQ_CONNECTION_TIMEOUT="1") as worker:
+            assert await worker.ends() == 3
+        assert (await m.wait_for(ids)).succeeded
+    assert json.loads(worker.err.splitlines()[-1])["error"]["code"] == "broker_unavailable"
+    assert "Ended: 5 completed." in worker.err
+
+
+async def test_until_empty_waits_for_a_broker_that_is_back_soon(team: Team, corner: Names, door: Proxy) -> None:
+    await declared(corner)
+    await ask(corner, [asking("easy", "note")])
+    async with team.worker("ada", "--until-empty") as worker:
+        await worker.has_said("WARNING")
+        await door.open()
+        assert await worker.ends() == 0
+    assert [told["task_id"] for told in worker.outcomes] == ["easy"]

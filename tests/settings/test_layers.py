@@ -4,9 +4,10 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +15,10 @@ from mycelium.errors import InvalidConfig
 from mycelium.models.base import is_id
 from mycelium.settings import Configuration, Origin, Surroundings, configuration, settings, settings_shown
 from mycelium.settings.file import LARGEST
+from mycelium.settings.layers import FLAGS, OURS
 from mycelium.settings.origin import flat, nested
 from mycelium.settings.project import namespace_of
+from mycelium_server.cli.app import app
 
 Read: TypeAlias = Callable[..., Configuration]
 
@@ -292,6 +295,11 @@ def test_two_variables_that_contradict_each_other_are_refused(read: Read) -> Non
         ("MYCELIUM_TASKQUEUE_MX", "MYCELIUM_TASKQUEUE_MAX_TASKS"),
         ("MYCELIUM_REDIS_PASWORD", "MYCELIUM_REDIS_PASSWORD"),
         ("MYCELIUM_MARKDOWN_DIR", "MYCELIUM_MARKDOWN_FOLDER"),
+        ("MYCELIUM_RABBITMQ_HOTS", "MYCELIUM_RABBITMQ_HOST"),
+        ("MYCELIUM_WORKER_CONCURENCY", "MYCELIUM_WORKER_CONCURRENCY"),
+        ("MYCELIUM_WORKER_HEALTHPORT", "MYCELIUM_WORKER_HEALTH_PORT"),
+        ("MYCELIUM_CLAUDE_KEY", "MYCELIUM_CLAUDE_API_KEY"),
+        ("MYCELIUM_OPENAI_MODL", "MYCELIUM_OPENAI_MODEL"),
     ],
 )
 def test_a_variable_that_sets_nothing_is_refused_with_the_nearest_that_does(
@@ -302,6 +310,19 @@ def test_a_variable_that_sets_nothing_is_refused_with_the_nearest_that_does(
     assert f"Did you mean {nearest}?" in error.hint
     assert "hunter2" not in json.dumps(error.as_dict())
     assert not read(**{variable: ""}).origins
+
+
+def test_a_variable_of_a_flag_of_the_worker_is_none_that_sets_nothing(read: Read) -> None:
+    worker = cast("Any", typer.main.get_command(app)).commands["worker"]
+    flags = {f"MYCELIUM_WORKER_{param.name}".upper() for param in worker.params if param.envvar is None}
+    assert set(FLAGS) == flags - {variable for each in settings().values() for variable in each.variables}
+    for flag in flags:
+        read(**{flag: "1"})
+
+
+def test_the_reference_says_which_names_are_looked_at() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert [before for before in OURS if f"`{before}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", ["redis.db", "coordination", "coordination.redis", "coordination.redis.bd", ""])

@@ -25,7 +25,7 @@ PATIENCE = 30.0
 class NoTools:
     """A toolbox with nothing in it."""
 
-    async def tools(self) -> Sequence[Tool]:
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
         return []
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None) -> Reply:

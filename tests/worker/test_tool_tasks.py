@@ -56,8 +56,30 @@ async def test_what_a_tool_answers_in_words_is_the_result_too(m: Mycelium, toolb
     assert task.result == {"response": [{"type": "tool_use", "name": "small_shout", "results": "HI!"}]}
 
 
-async def test_a_tool_that_fails_fails_its_task_for_good(m: Mycelium, toolbox: SmallToolbox) -> None:
-    task = await done(m, toolbox, "tool", {"tool": "small_fail"}, max_attempts=3)
+async def test_a_tool_that_fails_is_tried_again_as_long_as_there_are_attempts(
+    m: Mycelium, toolbox: SmallToolbox
+) -> None:
+    task = await done(m, toolbox, "tool", {"tool": "small_fail"}, max_attempts=3, retry_backoff=0)
+    assert (task.status, task.attempt) == ("failed", 3)
+    assert task.error is not None
+    assert (task.error["code"], task.error["tool"]) == ("tool_failed", "small_fail")
+    other = await done(m, toolbox, "tool", {"tool": "small_fail"}, max_attempts=2, retry_backoff=3600)
+    assert (other.status, other.attempt) == ("pending", 1)
+
+
+async def test_tools_that_fail_do_not_put_the_worker_in_error(m: Mycelium, toolbox: SmallToolbox) -> None:
+    for _ in range(6):
+        await done(m, toolbox, "tool", {"tool": "small_fail"})
+    assert (await m.get_agent_status("wanda")).status != "error"
+
+
+async def test_an_analyser_that_fails_fails_its_task_for_good(m: Mycelium, toolbox: SmallToolbox) -> None:
+    task = await done(m, toolbox, "code_analysis", {"code": "x", "language": "cobol"}, max_attempts=3)
+    assert (task.status, task.attempt) == ("failed", 1)
+
+
+async def test_a_tool_that_fails_says_so(m: Mycelium, toolbox: SmallToolbox) -> None:
+    task = await done(m, toolbox, "tool", {"tool": "small_fail"})
     assert task.status == "failed"
     assert task.error is not None
     assert (task.error["code"], task.error["tool"]) == ("tool_failed", "small_fail")

@@ -37,6 +37,8 @@ def small_server() -> MCPServer:
 
     @server.tool()
     def analyze_code(code: str, language: str = "python", analysis_type: str = "quality") -> dict[str, Any]:
+        if language == "cobol":
+            raise ToolError("nobody here reads that")
         lines = [number for number, line in enumerate(code.splitlines(), 1) if "eval" in line]
         finding = {"column": 1, "rule": "S307", "severity": "high", "message": "eval is evil"}
         return {
@@ -57,7 +59,7 @@ class SmallToolbox:
         self._client = client
         self.dead = False
 
-    async def tools(self) -> Sequence[Tool]:
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
         listed = (await self._client.list_tools()).tools
         return [Tool(f"small_{each.name}", each.description or "", {}, "small", each.name) for each in listed]
 

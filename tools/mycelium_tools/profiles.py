@@ -26,4 +26,7 @@ ALL: Final = (
 )
 """None of them approves a task: that is for people."""
 
+FOR_MODELS: Final = (*CORE, events.notify_user)
+"""What a worker tells its model of, whose tasks can call all."""
+
 PROFILES: Final[Mapping[Profile, tuple[Tool, ...]]] = {"core": CORE, "all": ALL}

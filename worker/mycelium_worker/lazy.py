@@ -68,9 +68,9 @@ class LazyToolbox:
     def __init__(self, toolbox: Lazy[Toolbox]) -> None:
         self._toolbox = toolbox
 
-    async def tools(self) -> Sequence[Tool]:
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
         """See `Toolbox.tools`."""
-        return await (await self._toolbox.get()).tools()
+        return await (await self._toolbox.get()).tools(soon=soon)
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None) -> Reply:
         """See `Toolbox.call`."""

@@ -48,12 +48,15 @@ class Reply:
 class Toolbox(Protocol):
     """The tools of all servers. Safe for concurrent calls."""
 
-    async def tools(self) -> Sequence[Tool]:
-        """What there is now, by name. A server that is down has none, and is started again meanwhile."""
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
+        """What there is now, by name. A server that is down has none, and is started again meanwhile.
+
+        `soon` does without those that take long to start, as long as others are up: the next look may find them.
+        """
         ...
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None) -> Reply:
-        """Call a tool, for at most this long (the worker's own limit unless given).
+        """Call a tool, for at most this long (the worker's own limit unless given). It need not be in the list.
 
         Whatever goes wrong is a Reply with `is_error` that says what to do: no such tool (naming those that come
         near), its server died, it took too long, it said too much. Raises only cancellation.

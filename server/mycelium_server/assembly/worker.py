@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mycelium import Mycelium, MyceliumError
 from mycelium.client.base import checked
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mycelium_worker.servers.spec import ServerSpec
     from mycelium_worker.source import Source
     from mycelium_worker.toolbox import Toolbox
+
+
+BROKER_AWAY: Final = "broker_unavailable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +77,20 @@ class Assembled:
         if self.broker is None:
             return None
         trouble = self.broker.trouble
-        if trouble is not None and trouble.code != "broker_unavailable" and not self.worker.running:
-            return trouble if all(source.empty for source in self.worker.sources if source.connected) else None
+        if trouble is not None and trouble.code != BROKER_AWAY:
+            return trouble if self._has_nothing_else else None
         return self.model_trouble if self.worker.sources[0].empty else None
+
+    @property
+    def alone(self) -> MyceliumError | None:
+        """Why there is no broker at present, once there is nothing to do without it. It may come back at any time."""
+        trouble = None if self.broker is None else self.broker.trouble
+        return trouble if trouble is not None and trouble.code == BROKER_AWAY and self._has_nothing_else else None
+
+    @property
+    def _has_nothing_else(self) -> bool:
+        """Whether all is done that can be done without the broker."""
+        return not self.worker.running and all(source.empty for source in self.worker.sources if source.connected)
 
     @property
     def model_trouble(self) -> InvalidConfig | None:
@@ -123,7 +137,7 @@ async def open_worker(
         presence = await stack.enter_async_context(present(client, plan.capabilities, said))
         # After the presence, so that it has the last word: the tools' own server works under the same name.
         toolbox = await stack.enter_async_context(
-            lazily(lambda: _open_toolbox(settings, servers or _own_servers(config, plan, client)))
+            lazily(lambda: _open_toolbox(settings, servers or _own_servers(config, settings, plan, client)))
         )
         worker = Worker(
             client,
@@ -250,14 +264,22 @@ def _servers_of_file(settings: Settings) -> Sequence[ServerSpec]:
     return read_servers(settings.worker.mcp_file)
 
 
-def _own_servers(config: Configuration, plan: Plan, client: Mycelium) -> Sequence[ServerSpec]:
+def _own_servers(config: Configuration, settings: Settings, plan: Plan, client: Mycelium) -> Sequence[ServerSpec]:
     """The store as the worker's agent sees it, and the workbench in this folder."""
     from mycelium_server.assembly.own_bench import own_bench
     from mycelium_worker.servers.spec import default_servers
 
     url = _whole_url(config, plan, client)
     bench = own_bench(config, client.backend.url)
-    return default_servers(server_command(), backend=url, agent=client.agent, bench=bench)
+    unlisted = () if settings.tools == "all" else _unlisted()
+    return default_servers(server_command(), backend=url, agent=client.agent, bench=bench, unlisted=unlisted)
+
+
+def _unlisted() -> Iterable[str]:
+    """The tools of the store that models are not told of: more than the core and a word to people is seldom needed."""
+    from mycelium_tools.profiles import ALL, FOR_MODELS
+
+    return {tool.name for tool in ALL} - {tool.name for tool in FOR_MODELS}
 
 
 def _whole_url(config: Configuration, plan: Plan, client: Mycelium) -> str:

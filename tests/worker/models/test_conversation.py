@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mycelium_worker.attempt import Limits
+from mycelium_worker.conversation.outcome import NO_WORDS
 from mycelium_worker.executor import TaskFailed
 from tests.support.model_endpoint import endless
 from tests.support.model_script import Answer, Api, Say, Status, Think, Use
@@ -151,6 +152,24 @@ async def test_one_who_is_cut_off_again_and_again_is_stopped(api: Api) -> None:
 async def test_an_empty_answer_in_the_middle_does_no_harm(api: Api) -> None:
     async with scene([[Answer([Say("  ")], stop="max_tokens"), FIVE]], api) as s:
         assert text_in(await s.hold()) == "The sum of 2 and 3 is 5."
+
+
+@APIS
+@pytest.mark.parametrize("says", ["", " \n"])
+async def test_one_who_says_nothing_and_does_nothing_has_failed_the_attempt(api: Api, says: str) -> None:
+    async with scene([Answer([Say(says)] if says else [])], api) as s:
+        with pytest.raises(TaskFailed, match="said nothing") as failed:
+            await s.hold()
+    assert (failed.value.code, failed.value.retry) == ("model_silent", True)
+
+
+@APIS
+async def test_one_who_says_nothing_after_its_work_has_done_it(api: Api) -> None:
+    async with scene([Answer([ADD]), Answer([])], api) as s:
+        result = await s.hold()
+    assert text_in(result) == NO_WORDS
+    assert [use["results"] for use in uses_in(result)] == [{"result": 5}]
+    assert "stopped" not in result
 
 
 async def test_a_pause_is_gone_on_from() -> None:

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from mycelium import Mycelium
 from mycelium_worker import response
-from mycelium_worker.conversation.outcome import MOST_USES, NO_ANSWER, ROOM, found, outcome
+from mycelium_worker.conversation.outcome import MOST_USES, NO_ANSWER, NO_WORDS, ROOM, found, outcome
 from mycelium_worker.plain import clipped_json, plain
 from mycelium_worker.toolbox import Reply
 
@@ -45,7 +45,8 @@ async def test_the_answer_comes_first_and_then_what_the_tools_found() -> None:
 
 
 async def test_no_answer_is_said_plainly() -> None:
-    assert outcome("  ", [])["response"] == [response.text(NO_ANSWER)]
+    assert outcome("  ", [], stopped="max_turns")["response"] == [response.text(NO_ANSWER)]
+    assert outcome("  ", [])["response"] == [response.text(NO_WORDS)]
 
 
 async def test_only_the_last_uses_are_kept_and_the_rest_counted() -> None:

@@ -77,7 +77,7 @@ class SmallToolbox:
         self._client = client
         self._seconds = seconds
 
-    async def tools(self) -> Sequence[Tool]:
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
         return [
             Tool(tool.name, tool.description or "", tool.input_schema, "small", tool.name)
             for tool in sorted((await self._client.list_tools()).tools, key=lambda tool: tool.name)

@@ -245,7 +245,10 @@ def test_by_default_there_are_the_store_and_the_workbench(tmp_path: Path) -> Non
     told = Bench(tmp_path, hidden=(tmp_path / "store.db",), audit=tmp_path / "audit")
     store, bench = default_servers("/bin/mycelium", backend="redis://:secret@h/0", agent="worker-1", bench=told)
     assert store == StdioServer(
-        "coordination", "/bin/mycelium", ("serve", "--agent", "worker-1"), {"MYCELIUM_BACKEND": "redis://:secret@h/0"}
+        "coordination",
+        "/bin/mycelium",
+        ("serve", "--tools", "all", "--agent", "worker-1"),
+        {"MYCELIUM_BACKEND": "redis://:secret@h/0"},
     )
     assert bench == StdioServer("workbench", "/bin/mycelium", ("workbench", *told.flags))
     assert told.flags == (

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from mycelium_worker.servers import kept
+from mycelium_worker.servers import kept, pool
 from mycelium_worker.servers.pool import open_toolbox
 from mycelium_worker.servers.spec import StdioServer
 from tests.worker.toolbox.support import PATIENCE, bad, good, is_alive, odd, raw, until, until_gone, until_there
@@ -87,6 +87,30 @@ async def test_a_mute_server_is_given_up_and_does_not_hold_up_the_others() -> No
     async with open_toolbox([raw("mute", name="mute"), raw()], start_seconds=5) as toolbox:
         assert [tool.name for tool in await toolbox.tools()] == ["good"]
         assert "The server 'mute' did not answer within 5 seconds of its start." in await bad(toolbox, "echo")
+
+
+async def test_a_mute_server_is_named_and_costs_the_others_little(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "SOON", 1.0)
+    async with open_toolbox([raw("mute", name="mute"), raw()], start_seconds=1000) as toolbox:
+        with anyio.fail_after(PATIENCE):
+            assert (await toolbox.call("good", {})).text
+            assert [tool.name for tool in await toolbox.tools(soon=True)] == ["good"]
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["server mute has not answered yet: its tools are not waited for any longer"]
+
+
+async def test_a_slow_server_is_waited_for_where_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SOON", 0.0)
+    async with open_toolbox([raw()]) as toolbox:
+        assert [tool.name for tool in await toolbox.tools(soon=True)] == ["good"]
+
+
+async def test_a_call_waits_for_the_slow_server_that_has_the_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SOON", 0.0)
+    async with open_toolbox([raw(), odd()]) as toolbox:
+        assert (await good(toolbox, "pid")).text.isdigit()
 
 
 async def test_a_call_that_takes_too_long_ends_and_is_cancelled_at_the_server(tmp_path: Path) -> None:

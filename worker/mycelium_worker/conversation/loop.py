@@ -1,6 +1,7 @@
 """Tasks done by a model: it is asked, its tools are called, and it is asked again, until it has an answer.
 
-    asked -> end                                        its text is the result
+    asked -> end                                        its text is the result; without any, and without a use of
+                                                        tools, the attempt fails
           -> tool_use          -> all calls at once     -> asked again with what they found
           -> pause             -> asked again
           -> max_tokens        -> told to go on         -> asked again, three times at most
@@ -68,7 +69,8 @@ async def converse(attempt: Attempt, *, pace: Pace | None = None) -> Mapping[str
 
     Raises:
         NotHere: the model answers nobody: its key, its name or its address is wrong.
-        TaskFailed: there is no model, it refused, it was busy for too long, or it rejected what it was asked.
+        TaskFailed: there is no model, it refused, it was busy for too long, it said nothing, or it rejected what it
+            was asked.
         BudgetExceeded: the task used up more than its own budget, and has failed with that already.
         StaleLease: the task is somebody else's by now, or was called off.
     """
@@ -84,6 +86,8 @@ async def converse(attempt: Attempt, *, pace: Pace | None = None) -> Mapping[str
     said = await talk(attempt, attempt.model, brief, allowance, pace)
     if said.ended == "context_full" and not said.text.strip():
         raise TaskFailed("The task is longer than the model can read.", code="model_context_full", retry=False)
+    if said.ended == "done" and not said.text.strip() and not said.found:
+        raise TaskFailed("The model said nothing and used no tool.", code="model_silent")
     return outcome(said.text, said.found, **said.more)
 
 
@@ -126,7 +130,7 @@ class _Conversation:
 
     async def _tools_now(self) -> Sequence[Tool]:
         # Where all servers are down, those tools are named that the conversation knows: it refers to them.
-        return (await self._attempt.toolbox.tools() or self._tools) if self._brief.tools else ()
+        return (await self._attempt.toolbox.tools(soon=True) or self._tools) if self._brief.tools else ()
 
     async def _step(self) -> Ended | None:
         """One turn and what follows from it; how the conversation has ended, if it has."""

@@ -20,6 +20,7 @@ MOST_OF_A_USE: Final = 4_000
 ROOM: Final = MAX_JSON_BYTES - 64 * 1024
 """Bytes: what is left over is for whatever is put around a result on its way."""
 NO_ANSWER: Final = "(The work was stopped before there was an answer.)"
+NO_WORDS: Final = "(The model said nothing more after it had used tools.)"
 
 
 def found(name: str, reply: Reply) -> dict[str, JsonValue]:
@@ -35,7 +36,7 @@ def found(name: str, reply: Reply) -> dict[str, JsonValue]:
 def outcome(text: str, uses: Sequence[Mapping[str, JsonValue]], **more: JsonValue) -> dict[str, JsonValue]:
     """The whole. What does not fit is left out, the oldest uses of tools first, and a note says so."""
     kept = list(uses[-MOST_USES:])
-    text = plain(text).strip() or NO_ANSWER
+    text = plain(text).strip() or (NO_ANSWER if "stopped" in more else NO_WORDS)
     while kept and _size(text, kept, more) > ROOM:
         del kept[0]
     if _size(text, kept, more) > ROOM:

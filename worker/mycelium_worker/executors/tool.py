@@ -37,10 +37,13 @@ async def do_tool(attempt: Attempt) -> Mapping[str, JsonValue]:
     """Call the tool and give what it answered.
 
     Raises:
-        TaskFailed: the payload does not say which tool, or the tool answered with an error.
+        TaskFailed: the payload does not say which tool, or the tool answered with an error, which is tried again as
+            long as the task has attempts left.
     """
     call = read(ToolCall, attempt)
-    reply = await call_tool(attempt, call.tool, call.arguments, seconds=call.seconds)
+    # Who gave the task several attempts wants them used. The last one is the task's fault and not the agent's.
+    again = attempt.task.attempt < attempt.task.max_attempts
+    reply = await call_tool(attempt, call.tool, call.arguments, seconds=call.seconds, again=again)
     await account(attempt)
     found = reply.text if reply.structured is None else reply.structured
     return response.result(response.tool_use(call.tool, found))
@@ -59,22 +62,27 @@ def read(model: type[P], attempt: Attempt) -> P:
 
 
 async def call_tool(
-    attempt: Attempt, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None
+    attempt: Attempt,
+    name: str,
+    arguments: Mapping[str, JsonValue],
+    *,
+    seconds: float | None = None,
+    again: bool = False,
 ) -> Reply:
     """What the tool answered.
 
     Raises:
-        TaskFailed: that is an error. Another attempt makes sense only where the tool's server is to blame.
+        TaskFailed: that is an error. It is tried again where the tool's server is to blame, or `again` says so.
     """
     reply = await attempt.toolbox.call(name, arguments, seconds=seconds)
-    check(reply, name)
+    check(reply, name, again=again)
     return reply
 
 
-def check(reply: Reply, name: str) -> None:
+def check(reply: Reply, name: str, *, again: bool = False) -> None:
     """Raises as `call_tool` if this tool's reply is an error."""
     if reply.is_error:
-        raise TaskFailed(reply.text or f"{name} failed.", code="tool_failed", retry=reply.again, tool=name)
+        raise TaskFailed(reply.text or f"{name} failed.", code="tool_failed", retry=reply.again or again, tool=name)
 
 
 async def account(attempt: Attempt) -> None:

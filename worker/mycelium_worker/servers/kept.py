@@ -78,9 +78,17 @@ class KeptServer:
         if self.up is not None:
             self.end(self.up, "is being ended")
 
-    async def tried(self) -> Up | None:
-        """The server, once it was tried to start it, if it is there. Waits no longer than a start may take."""
-        with anyio.move_on_after(self._start_seconds):
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has neither answered nor been given up since it was first started."""
+        return not self._tried.is_set()
+
+    async def tried(self, patience: float) -> Up | None:
+        """The server, once it was tried to start it, if it is there.
+
+        Waits no longer than `patience` says, in seconds, and a start may take.
+        """
+        with anyio.move_on_after(min(self._start_seconds, patience)):
             await self._tried.wait()
         return self.up
 

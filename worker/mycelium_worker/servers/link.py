@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -32,6 +33,7 @@ class Link:
 
     def __init__(self, server: ServerSpec, *, start_seconds: float) -> None:
         self.name = server.name
+        self.unlisted = server.unlisted
         self._list = ToolList(server.name)
         self._server = KeptServer(server, self._list, start_seconds=start_seconds)
 
@@ -43,9 +45,9 @@ class Link:
         """Let `run` end the server and return."""
         self._server.stop()
 
-    async def tools(self) -> Sequence[Tool]:
-        """What it offers now; nothing while it is down."""
-        up = await self._server.tried()
+    async def tools(self, patience: float = math.inf) -> Sequence[Tool]:
+        """What it offers now; nothing while it is down. `patience` are seconds for its first start."""
+        up = await self._server.tried(patience)
         if up is not None and not self._list.is_fresh:
             try:
                 await self._list.refresh(up.client)
@@ -57,6 +59,11 @@ class Link:
     def why_down(self) -> str | None:
         """Why it is down, if it is: the end of a sentence that begins with it."""
         return None if self._server.up is not None else self._server.why_down
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has neither answered nor been given up since it was first started."""
+        return self._server.is_starting
 
     @property
     def known(self) -> Sequence[Tool]:

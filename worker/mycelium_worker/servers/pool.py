@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
@@ -22,6 +24,9 @@ from mycelium_worker.toolbox import Reply, Tool, Toolbox
 CLOSE_SECONDS: Final = 10.0
 """How long servers may take to end before they are left to the system."""
 MOST_NAMED: Final = 30
+SOON: Final = 10.0
+"""Seconds after which those are no longer waited for who take long to start, if others are up."""
+log = logging.getLogger("mycelium.worker.servers")
 
 
 @asynccontextmanager
@@ -58,38 +63,62 @@ class _Pool(Toolbox):
         self._tasks = tasks
         self._tool_seconds = tool_seconds
         self._names = ToolNames()
-        self._started = False
+        self._began: float | None = None
+        self._late: set[str] = set()
+        """Servers that were not waited for, of which the log was told."""
         self._running = 0
         self._nothing_runs = anyio.Event()
 
-    async def tools(self) -> Sequence[Tool]:
-        self._start()
-        there: dict[str, Sequence[ServerTool]] = {}
+    async def tools(self, *, soon: bool = False) -> Sequence[Tool]:
+        there = await self._all_tools(soon=soon)
+        return [tool for tool in there if tool.own_name not in self._links[tool.server].unlisted]
+
+    async def _all_tools(self, *, soon: bool = False) -> Sequence[Tool]:
+        """As `tools`, and those that are in no list."""
+        began = self._start()
+        patience = began + SOON - anyio.current_time() if soon else math.inf
+        there = await self._ask_all(max(0.0, patience))
+        if soon and all(link.why_down for link in self._links.values()):
+            there = await self._ask_all(math.inf)
+        if soon:
+            self._tell_who_is_late()
+        # Those of servers that are down count as well, or a name would change with who is up.
+        known = [(link.name, tool.name) for link in self._links.values() for tool in link.known]
+        names = self._names.given([*known, *((link.name, tool.name) for link, tool in there)])
+        offered = [_offered(names[link.name, tool.name], link.name, tool) for link, tool in there]
+        return sorted(offered, key=lambda tool: tool.name)
+
+    async def _ask_all(self, patience: float) -> Sequence[tuple[Link, ServerTool]]:
+        """What all offer, each of which is given so many seconds for its first start."""
+        there: list[tuple[Link, ServerTool]] = []
 
         async def ask(link: Link) -> None:
-            there[link.name] = await link.tools()
+            there.extend([(link, tool) for tool in await link.tools(patience)])
 
         async with anyio.create_task_group() as asking:
             for link in self._links.values():
                 asking.start_soon(ask, link)
-        # Those of servers that are down count as well, or a name would change with who is up.
-        known = [(link.name, tool.name) for link in self._links.values() for tool in link.known]
-        names = self._names.given([*known, *((server, tool.name) for server in there for tool in there[server])])
-        offered = [_offered(names[server, tool.name], server, tool) for server in there for tool in there[server]]
-        return sorted(offered, key=lambda tool: tool.name)
+        return there
+
+    def _tell_who_is_late(self) -> None:
+        for name in [link.name for link in self._links.values() if link.is_starting and link.name not in self._late]:
+            self._late.add(name)
+            log.warning("server %s has not answered yet: its tools are not waited for any longer", name)
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue], *, seconds: float | None = None) -> Reply:
         self._start()
-        if (own := self._names.meant(name)) is None:
-            await self.tools()
-            own = self._names.meant(name)
+        own = self._names.meant(name)
+        for soon in (True, False):
+            if own is None:
+                await self._all_tools(soon=soon)
+                own = self._names.meant(name)
         if own is not None:
             reply = await self._links[own[0]].call(
                 own[1], arguments, self._tool_seconds if seconds is None else seconds
             )
             if reply is not None:
                 return reply
-        tools = await self.tools()
+        tools = await self._all_tools()
         down = [f"The server {link.name!r} {link.why_down}." for link in self._links.values() if link.why_down]
         return failed(" ".join([_no_such_tool(name, tools), *down]), again=bool(down))
 
@@ -102,13 +131,14 @@ class _Pool(Toolbox):
         if self._running:
             await self._nothing_runs.wait()
 
-    def _start(self) -> None:
-        if self._started:
-            return
-        self._started = True
-        for link in self._links.values():
-            self._running += 1
-            self._tasks.start_soon(self._run, link)
+    def _start(self) -> float:
+        """Start the servers, if nobody has; when that was."""
+        if self._began is None:
+            self._began = anyio.current_time()
+            for link in self._links.values():
+                self._running += 1
+                self._tasks.start_soon(self._run, link)
+        return self._began
 
     async def _run(self, link: Link) -> None:
         try:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    unlisted: frozenset[str] = frozenset()
+    """Tools that can be called but are in no list: what a model is told of, it reads again with every turn."""
+
+
 @dataclass(frozen=True, slots=True)
-class StdioServer:
+class StdioServer(_Offer):
     """A server that is started here and spoken to over its pipes."""
 
     name: str
@@ -21,7 +27,7 @@ class StdioServer:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpServer:
+class HttpServer(_Offer):
     """A server that runs elsewhere and speaks streamable HTTP."""
 
     name: str
@@ -54,12 +60,21 @@ class Bench:
         return ("--root", str(self.root), *hidden, *audit)
 
 
-def default_servers(server_command: str, *, backend: str, agent: str, bench: Bench) -> tuple[ServerSpec, ...]:
+def default_servers(
+    server_command: str, *, backend: str, agent: str, bench: Bench, unlisted: Iterable[str] = ()
+) -> tuple[ServerSpec, ...]:
     """What is offered where no file says otherwise: the team's store as this agent, and a folder.
 
-    The store's URL travels in the environment, since any user of the machine may read a command line.
+    Of the store there are all tools, so that tasks can call any; models are not told of those that are `unlisted`. Its
+    URL travels in the environment, since any user of the machine may read a command line.
     """
     return (
-        StdioServer(COORDINATION, server_command, ("serve", "--agent", agent), {"MYCELIUM_BACKEND": backend}),
+        StdioServer(
+            COORDINATION,
+            server_command,
+            ("serve", "--tools", "all", "--agent", agent),
+            {"MYCELIUM_BACKEND": backend},
+            unlisted=frozenset(unlisted),
+        ),
         StdioServer(WORKBENCH, server_command, ("workbench", *bench.flags)),
     )
