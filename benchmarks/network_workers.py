@@ -88,7 +88,7 @@ def _rival(name: str, module: str, command: Sequence[str], broker: int, redis: A
     """One that has its jobs added by its own client, and whose results are counted where they are stored."""
     python = str(RIVALS / "bin" / "python")
     environment = {
-        "BROKER_URL": f"amqp://guest:guest@127.0.0.1:{broker}//",
+        "BROKER_URL": f"amqp://guest:guest@127.0.0.1:{broker}/%2F",
         "RESULTS_URL": f"redis://127.0.0.1:{redis.connection_pool.connection_kwargs['port']}/1",
         "PREFETCH": str(PREFETCH),
         "QUEUE_TYPE": queue_type,
