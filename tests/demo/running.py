@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import Process
 
 from mycelium import Mycelium
+from mycelium.errors import NotFound
 from mycelium.models import Event
 from tests.support.processes import MYCELIUM, PATIENCE
 
@@ -45,10 +46,15 @@ class Demo:
         raise AssertionError("a log without end has ended")
 
     async def agents_pid(self, name: str) -> int:
-        """The process of an agent that has introduced itself."""
-        pid = (await self.m.get_agent_status(name)).metadata["pid"]
-        assert isinstance(pid, int)
-        return pid
+        """The process of an agent, once it has introduced itself."""
+        with anyio.fail_after(PATIENCE):
+            async with self.m.backend.changes() as bell:
+                while True:
+                    with suppress(NotFound):
+                        pid = (await self.m.get_agent_status(name)).metadata.get("pid")
+                        if isinstance(pid, int):
+                            return pid
+                    await bell.wait()
 
     async def ended(self) -> tuple[int, str]:
         """Its exit code and what it said, once it has ended."""
