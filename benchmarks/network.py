@@ -113,7 +113,9 @@ def network_memory(folder: Path, step: Callable[[], None]) -> list[Figure]:
         engine = _mycelium(grounds, "sqlite", "quorum")
         with running(engine, grounds.folder) as worker:
             for _ in range(MANY // FEW):
+                worker.hold()
                 engine.publish(FEW)
+                worker.go()
                 engine.finish(FEW)
                 held.append(worker.resident)
                 step()
