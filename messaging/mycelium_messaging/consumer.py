@@ -10,6 +10,7 @@ import anyio
 
 from mycelium_messaging.declaring import declare
 from mycelium_messaging.delivery import Delivery
+from mycelium_messaging.errors import BrokerError
 from mycelium_messaging.link import Link, pauses
 from mycelium_messaging.refusals import NOT_FOUND
 from mycelium_messaging.wire import Channel, Cut
@@ -149,6 +150,10 @@ class Consumer:
             await declare(await self._link.wire(), self._link.settings)
         except Cut as cut:
             self._tell(cut)
+        except BrokerError as error:  # somebody has declared it otherwise since, and has to say what is meant
+            if str(error) != self._told:
+                self._told = str(error)
+                log.warning("consuming from %s ended: %s", self.queue, error)
 
     def _tell(self, cut: Cut) -> None:
         """Say why the channel is gone, unless the connection is, which tells of itself, or it was said just now."""

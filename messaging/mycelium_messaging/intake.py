@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from mycelium import Mycelium, MyceliumError
 from mycelium.errors import Conflict, NotClaimable, StoreError
-from mycelium.models import WORKFLOWS, Task, TaskSpec
+from mycelium.models import WORKFLOWS, Task, TaskSpec, Trigger, Workflow
 from mycelium.models.trigger import Then, When
 from mycelium.rules import Received
 from mycelium_messaging.asked import AskedFor, asked_for
@@ -190,15 +190,26 @@ class Intake:
         await self._m.receive_event(WORKFLOWS, REJECTED, data, message_id=f"{REJECTED}:{envelope.id}")
 
     async def _begin(self, envelope: Envelope) -> None:
-        addresses = await self._roster.addressing(agents_in(request_in(envelope)))
-        wanted = coordination(envelope, addresses)
-        for kind, agent in wanted.work:
-            if not self._does(kind):
-                await self._count_on_others(kind, agent)
+        request = request_in(envelope)
+        try:
+            wanted = coordination(envelope, await self._roster.addressing(agents_in(request)))
+            for kind, agent in wanted.work:
+                if not self._does(kind):
+                    await self._count_on_others(kind, agent)
+        except BadMessage:
+            if not await self._has_begun(request.coordination_id):
+                raise
+            return  # the same message again: who was there for it then has gone since
         if wanted.when is None:
             await self._m.receive_workflow(wanted.workflow, id=wanted.id)
         else:
             await self._arm(wanted, wanted.when)
+
+    async def _has_begun(self, coordination_id: str) -> bool:
+        """Whether a request of this id was taken in before."""
+        (workflow,) = await self._m.backend.get(Workflow, [coordination_id])
+        (trigger,) = await self._m.backend.get(Trigger, [coordination_id])
+        return trigger is not None or (workflow is not None and COORDINATED in workflow.metadata)
 
     async def _arm(self, wanted: Coordination, when: When) -> None:
         """Have a trigger make the workflow, once, when that happens."""

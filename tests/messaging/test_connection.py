@@ -287,6 +287,28 @@ async def test_a_queue_that_was_deleted_is_made_again(corner: Names, caplog: pyt
     assert "starting again" in caplog.text
 
 
+async def test_it_is_made_again_also_where_another_queue_has_been_changed(
+    corner: Names, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(corner.settings()) as broker, broker.consume(corner.queue("agent_tasks"), 1) as consumer:
+        await publish(broker, "before")
+        assert await taken(consumer, 1) == [b"before"]
+        with closing(corner.server.plain()) as connection:
+            channel = connection.channel()
+            channel.queue_delete(corner.queue("system_events"))
+            channel.queue_declare(corner.queue("system_events"), durable=True)
+            channel.queue_delete(corner.queue("agent_tasks"))
+        with anyio.fail_after(PATIENCE):
+            while True:
+                try:
+                    await publish(broker, "after")
+                    break
+                except Unroutable:
+                    await anyio.lowlevel.checkpoint()
+        assert await taken(consumer, 1) == [b"after"]
+    assert corner.queue("system_events") in caplog.text
+
+
 async def test_an_exchange_that_was_deleted_is_made_again(corner: Names) -> None:
     async with connected(corner.settings()) as broker:
         with closing(corner.server.plain()) as connection:

@@ -253,6 +253,28 @@ async def test_a_request_to_several_becomes_a_workflow_of_theirs(url: str, corne
         assert (await p.m.get_task(second.id)).payload["previous"] == {"found": 1}
 
 
+async def test_the_same_request_again_is_not_refused_since_somebody_has_gone(url: str, corner: Names) -> None:
+    request = {"coordination_id": "coord-1", "type": "parallel_execution", "agents": ["bob"], "tasks": [{"id": "one"}]}
+    message = envelope(
+        routing_key="agent.coordination", payload={**request, "tasks": [{"id": "one", "prompt": "Look."}]}
+    )
+    async with post(url, corner) as p:
+        await p.m.store_agent_status("bob")
+        await publish(corner, "agent.coordination", message)
+        await until_tasks(p.m, 1)
+        await p.m.remove_agent_status("bob")
+    other = envelope(
+        id="m-2", routing_key="agent.coordination", payload={**message["payload"], "coordination_id": "c-2"}
+    )
+    async with post(url, corner, agent="eve") as p:
+        await publish(corner, "agent.coordination", message)
+        await publish(corner, "agent.coordination", other)
+        assert (await Reader(corner).one(DEAD_LETTERS)).json["id"] == "m-2"
+        told = (await p.m.read_events(["workflows:events"])).events
+        refused = [event.data["coordination_id"] for event in told if event.type == "coordination.rejected"]
+        assert refused == ["c-2"]
+
+
 async def until_tasks(m: Mycelium, count: int) -> list[Any]:
     """The tasks of the store, the oldest first, when there are so many."""
     with anyio.fail_after(PATIENCE):

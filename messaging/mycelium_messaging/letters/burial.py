@@ -15,7 +15,7 @@ from mycelium_messaging import names
 from mycelium_messaging.connection import Broker
 from mycelium_messaging.delivery import Delivery
 from mycelium_messaging.envelope import iso_8601
-from mycelium_messaging.errors import BrokerAway, QueueFull, TooLargeForBroker, Unroutable
+from mycelium_messaging.errors import BrokerAway, BrokerError, QueueFull, TooLargeForBroker, Unroutable
 from mycelium_messaging.letter import (
     AT,
     DEATHS,
@@ -85,7 +85,7 @@ async def bury(
 
 
 async def _mend(broker: Broker) -> None:
-    with suppress(BrokerAway):  # the next try will tell
+    with suppress(BrokerError):  # the next try will tell
         await broker.declare()
 
 
