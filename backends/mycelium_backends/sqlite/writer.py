@@ -128,10 +128,14 @@ class Writer:
         return [job for job in group[:end] if job] or None
 
     def _linger(self) -> None:
-        """Wait while more come: two threads that take turns at the interpreter for each of them cost a tenth more."""
+        """Wait while more come: two threads that take turns at the interpreter for each of them cost a tenth more.
+
+        As many as the last time are enough: callers who wait for one before they ask for the next all have asked then.
+        """
         waiting = -1
         for _ in range(LOOKS):
-            if (now := self._jobs.qsize()) <= waiting:
+            now = self._jobs.qsize()
+            if now <= waiting or now + 1 >= self._last:
                 return
             waiting = now
             time.sleep(LINGER)
