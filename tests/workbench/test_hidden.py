@@ -2,8 +2,11 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from mycelium_workbench.hidden import folders_below
@@ -111,6 +114,23 @@ async def test_one_that_a_command_makes_is_set_aside(root: Path) -> None:
     (name,) = os.listdir(root)
     assert name in error["message"]
     assert name.startswith("mycelium-set-aside-")
+
+
+PATIENCE = 60.0
+FIRST = "mkdir .mycelium; echo {} > .mycelium/config.json; until [ -e second ]; do sleep 0.02; done"
+SECOND = "touch second; until ls -d mycelium-set-aside-*; do sleep 0.02; done; " + EVIL
+
+
+@walled
+@linux_only
+async def test_another_that_a_second_command_makes_meanwhile_is_set_aside_as_well(root: Path) -> None:
+    async with serving(root) as bench, anyio.create_task_group() as commands:
+        commands.start_soon(partial(bench.refused, "run_command", command=FIRST))
+        with anyio.fail_after(PATIENCE):
+            while not (root / ".mycelium/config.json").exists():
+                await anyio.lowlevel.checkpoint()
+        commands.start_soon(partial(bench.refused, "run_command", command=SECOND))
+    assert sorted(name[:18] for name in os.listdir(root)) == ["mycelium-set-aside"] * 2 + ["second"]
 
 
 @walled

@@ -68,13 +68,23 @@ def none_made(root: Path, fd: int) -> Generator[list[str]]:
     Fills the list with the name under which it lies there now. One with a store alone stays: it may be a team's, which
     somebody began just then.
     """
-    was_there = os.path.lexists(root / NAME)
+    before = _which(root / NAME)
     aside: list[str] = []
     try:
         yield aside
     finally:
-        if not was_there and (os.path.islink(root / NAME) or os.path.lexists(root / NAME / CONFIGURATION)):
+        made = _which(root / NAME) not in (None, before)  # another one counts, too: what was there may be aside by now
+        if made and (os.path.islink(root / NAME) or os.path.lexists(root / NAME / CONFIGURATION)):
             name = f"mycelium-set-aside-{secrets.token_hex(4)}"
             with suppress(FileNotFoundError):  # another command's end was faster
                 os.rename(NAME, name, src_dir_fd=fd, dst_dir_fd=fd)
                 aside.append(name)
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """What tells the file that has this name from others."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
