@@ -270,19 +270,23 @@ async def test_a_large_message_arrives(corner: Names) -> None:
             assert await taken(consumer, 1) == [large]
 
 
+async def published_once_routed(broker: Broker, body: str) -> None:
+    """Publish this as soon as there is a queue for it."""
+    with anyio.fail_after(PATIENCE):
+        while True:
+            try:
+                return await publish(broker, body)
+            except Unroutable:
+                await anyio.lowlevel.checkpoint()
+
+
 async def test_a_queue_that_was_deleted_is_made_again(corner: Names, caplog: pytest.LogCaptureFixture) -> None:
     async with connected(corner.settings()) as broker, broker.consume(corner.queue("agent_tasks"), 1) as consumer:
         await publish(broker, "before")
         assert await taken(consumer, 1) == [b"before"]
         with closing(corner.server.plain()) as connection:
             connection.channel().queue_delete(corner.queue("agent_tasks"))
-        with anyio.fail_after(PATIENCE):
-            while True:
-                try:
-                    await publish(broker, "after")
-                    break
-                except Unroutable:
-                    await anyio.lowlevel.checkpoint()
+        await published_once_routed(broker, "after")
         assert await taken(consumer, 1) == [b"after"]
     assert "starting again" in caplog.text
 
@@ -298,13 +302,7 @@ async def test_it_is_made_again_also_where_another_queue_has_been_changed(
             channel.queue_delete(corner.queue("system_events"))
             channel.queue_declare(corner.queue("system_events"), durable=True)
             channel.queue_delete(corner.queue("agent_tasks"))
-        with anyio.fail_after(PATIENCE):
-            while True:
-                try:
-                    await publish(broker, "after")
-                    break
-                except Unroutable:
-                    await anyio.lowlevel.checkpoint()
+        await published_once_routed(broker, "after")
         assert await taken(consumer, 1) == [b"after"]
     assert corner.queue("system_events") in caplog.text
 
